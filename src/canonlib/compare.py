@@ -1,0 +1,95 @@
+"""Are two dictionaries alike? Cosine similarity of decoder directions, in blocks, at any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from canonlib.errors import ConfigError, require_positive
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Nearest decoder directions: ``cosine`` ``[n_a, k]``, highest first, and their ``index`` ``[n_a, k]`` in b."""
+
+    cosine: torch.Tensor
+    index: torch.Tensor
+
+
+@torch.no_grad()
+def decoder_directions(sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
+    """Decoder rows of an SAE, or the rows of a matrix ``[n_latents, d_model]``, scaled to unit length.
+
+    Decoder norms carry no direction, and SAEs differ in whether theirs are folded, so every comparison starts here
+    (SAELens issues 463 and 544). Norms are taken in float64; the dtype is kept, half precisions become float32.
+    Raises ``ConfigError`` naming the rows that are zero or not finite, which have no direction.
+    """
+    rows = (sae if isinstance(sae, torch.Tensor) else sae.W_dec).detach()
+    if rows.ndim != 2 or rows.shape[0] == 0:
+        raise ConfigError(f"decoder rows must be a matrix [n_latents, d_model], got shape {list(rows.shape)}.")
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    bad = (~torch.isfinite(norms) | (norms == 0)).nonzero().flatten().tolist()
+    if bad:
+        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
+        raise ConfigError(
+            f"{len(bad)} of {len(norms)} decoder rows are zero or not finite and have no direction "
+            f"(latents {shown}): leave those latents out."
+        )
+    return (rows / norms.unsqueeze(1)).to(rows.dtype)
+
+
+def _similarity(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Cosines of unit rows, ``[n_a, n_b]``: the only place where such a matrix exists, one block at a time."""
+    return a @ b.T
+
+
+@torch.no_grad()
+def nearest(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, k: int = 1, block: int = 4096) -> Neighbours:
+    """The ``k`` directions of ``b`` nearest to each direction of ``a``, by cosine.
+
+    ``a`` and ``b`` are SAEs or matrices ``[n_latents, d_model]``; rows are normalised first. Beside the two
+    dictionaries and the answer, memory holds one ``block`` × ``block`` matrix of cosines (64 MiB in float32 at 4,096),
+    never the whole of it. Among equal cosines any may be listed. Raises ``ConfigError`` for dictionaries of different
+    ``d_model``, ``k`` above the size of ``b``, or ``k`` or ``block`` below 1.
+    """
+    require_positive("k", k)
+    require_positive("block", block)
+    unit_a, unit_b = decoder_directions(a), decoder_directions(b)
+    if unit_a.shape[1] != unit_b.shape[1]:
+        raise ConfigError(
+            f"the dictionaries have d_model {unit_a.shape[1]} and {unit_b.shape[1]}: directions can be compared only "
+            "in one activation space."
+        )
+    if k > len(unit_b):
+        raise ConfigError(f"k = {k} neighbours asked of a dictionary of {len(unit_b)} latents: lower k.")
+    dtype = torch.promote_types(unit_a.dtype, unit_b.dtype)
+    unit_a, unit_b = unit_a.to(dtype), unit_b.to(unit_a.device, dtype)
+    parts = [_nearest_rows(rows, unit_b, k, block) for rows in unit_a.split(block)]
+    return Neighbours(torch.cat([p.cosine for p in parts]), torch.cat([p.index for p in parts]))
+
+
+def _nearest_rows(rows: torch.Tensor, unit_b: torch.Tensor, k: int, block: int) -> Neighbours:
+    """Top k of ``rows`` in all of ``unit_b``: the running best k are merged with the best k of each block."""
+    best: Neighbours | None = None
+    for start in range(0, len(unit_b), block):
+        cosines = _similarity(rows, unit_b[start : start + block])
+        found, place = cosines.topk(min(k, cosines.shape[1]), dim=1)
+        place = place + start
+        if best is not None:
+            found, place = torch.cat([best.cosine, found], 1), torch.cat([best.index, place], 1)
+            found, order = found.topk(min(k, found.shape[1]), dim=1)
+            place = place.gather(1, order)
+        best = Neighbours(found, place)
+    assert best is not None  # unit_b has at least one row
+    return Neighbours(best.cosine.clamp(-1.0, 1.0), best.index)  # rounding can pass 1 by a few ulps
+
+
+def max_cosine(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, block: int = 4096) -> torch.Tensor:
+    """Cosine of each direction of ``a`` with the nearest direction of ``b``, ``[n_a]``; errors as in ``nearest``."""
+    return nearest(a, b, k=1, block=block).cosine[:, 0]

@@ -1,0 +1,142 @@
+"""How well an SAE reconstructs: L0, MSE, FVU, dead latents and CE loss recovered, each defined once.
+
+For tokens t = 1..n with activations x_t (d_model coordinates), reconstructions x̂_t and latent activations f_t:
+
+* L0 = (1/n) Σ_t #{j : f_j(t) ≠ 0}
+* MSE = Σ_t |x_t - x̂_t|² / (n · d_model): the mean over tokens and coordinates
+* FVU = Σ_t |x_t - x̂_t|² / Σ_t |x_t - x̄|², x̄ the mean activation: the conventional fraction of variance unexplained,
+  residual over mean-centred variance summed over coordinates (SAELens ``evals.ExplainedVarianceCalculator`` reports
+  one minus it; SAEBench pull 61 tells it from the older mean of per-token ratios)
+* dead fraction = share of latents with f_j(t) = 0 on all n tokens
+* CE loss recovered: see ``ce_loss_recovered``
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from canonlib.errors import ConfigError
+from canonlib.sae.streaming import blocks, require_activations
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What ``reconstruction`` measured on ``n_tokens`` tokens; the formulas stand in the module's docstring.
+
+    ``mse`` is in squared activation units per coordinate; ``fires`` ``[n_latents]`` counts the tokens on which each
+    latent is active.
+    """
+
+    l0: float
+    mse: float
+    fvu: float
+    dead_fraction: float
+    n_tokens: int
+    fires: torch.Tensor
+
+    @property
+    def explained_variance(self) -> float:
+        """1 - FVU."""
+        return 1.0 - self.fvu
+
+    @property
+    def n_latents(self) -> int:
+        """Dictionary size."""
+        return int(self.fires.shape[0])
+
+    def to_json(self) -> dict[str, float | int]:
+        """The scalar figures as JSON-ready numbers (``fires`` belongs in a safetensors file)."""
+        return {
+            "n_latents": self.n_latents,
+            "l0": self.l0,
+            "mse": self.mse,
+            "fvu": self.fvu,
+            "explained_variance": self.explained_variance,
+            "dead_fraction": self.dead_fraction,
+            "n_tokens": self.n_tokens,
+        }
+
+
+class _Variance:
+    """Σ|x - x̄|² over a stream, in float64.
+
+    Sums are taken about the first token rather than about zero: with a mean much larger than the spread, Σ|x|² and
+    n|x̄|² agree in most of their digits, and their difference would keep few.
+    """
+
+    def __init__(self) -> None:
+        self.origin: torch.Tensor | None = None
+        self.total: torch.Tensor | float = 0.0
+        self.squares = 0.0
+        self.n = 0
+
+    def add(self, x: torch.Tensor) -> None:
+        if self.origin is None:
+            self.origin = x[0].clone()
+        shifted = x - self.origin
+        self.total = self.total + shifted.sum(0)
+        self.squares += float(shifted.square().sum())
+        self.n += len(x)
+
+    def value(self) -> float:
+        mean_part = float(torch.as_tensor(self.total).square().sum()) / self.n
+        return self.squares - mean_part
+
+
+@torch.no_grad()
+def reconstruction(sae: SAE[Any], activations: Any, batch_size: int = 8192) -> Reconstruction:
+    """Measure ``sae`` on ``activations`` ``[n_tokens, d_model]`` (a tensor or array, memory-mapped or not).
+
+    Streams ``batch_size`` tokens at a time and sums in float64, so the answer does not depend on the batch size
+    beyond rounding. Any SAELens SAE will do, its own input scaling included. Raises ``ConfigError`` for no tokens, a
+    wrong ``d_model``, activations that are not finite, and activations without variance (FVU is undefined there).
+    """
+    n_tokens = require_activations(activations, sae.cfg.d_in)
+    fires = torch.zeros(sae.cfg.d_sae, dtype=torch.long, device=sae.W_dec.device)
+    squared_error, variance = 0.0, _Variance()
+    for block in blocks(activations, batch_size, sae.W_dec.device):
+        latents = sae.encode(block)
+        exact = block.double()
+        squared_error += float((exact - sae.decode(latents).double()).square().sum())
+        fires += torch.count_nonzero(latents, dim=0)
+        variance.add(exact)
+    spread = variance.value()
+    if spread <= 0.0:
+        raise ConfigError(
+            f"activations have zero variance (all {n_tokens} tokens are the same), so FVU is undefined: "
+            "give at least two different tokens."
+        )
+    return Reconstruction(
+        l0=int(fires.sum()) / n_tokens,
+        mse=squared_error / (n_tokens * sae.cfg.d_in),
+        fvu=squared_error / spread,
+        dead_fraction=int((fires == 0).sum()) / len(fires),
+        n_tokens=n_tokens,
+        fires=fires.cpu(),
+    )
+
+
+def ce_loss_recovered(clean: float, spliced: float, zeroed: float) -> float:
+    """(zeroed - spliced) / (zeroed - clean): 1 is the model's own loss, 0 that of a zero-ablated hook point.
+
+    ``clean`` is the model's mean next-token cross-entropy in nats, ``spliced`` the same with the SAE's reconstruction
+    in place of the activations, ``zeroed`` with zeros in their place ('loss recovered' of Rajamanoharan et al. 2024,
+    arXiv 2404.16014; SAEBench's ``ce_loss_score``). Raises ``ConfigError`` when a loss is not finite or when zeroing
+    does not raise the loss, for then the scale has no length.
+    """
+    for name, value in (("clean", clean), ("spliced", spliced), ("zeroed", zeroed)):
+        if not math.isfinite(value):
+            raise ConfigError(f"the {name} CE loss is {value}: look for overflow or an empty batch.")
+    if zeroed <= clean:
+        raise ConfigError(
+            f"zero ablation gives a CE loss of {zeroed}, no higher than the clean {clean}: CE loss recovered is "
+            "undefined. Check the hook point and that both losses come from the same tokens."
+        )
+    return (zeroed - spliced) / (zeroed - clean)

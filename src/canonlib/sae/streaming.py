@@ -1,0 +1,65 @@
+"""Activations in blocks: one place that slices, moves and checks them, whether they lie in memory or on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from canonlib.errors import ConfigError, require_positive
+
+
+def require_activations(activations: Any, d_model: int) -> int:
+    """The number of tokens in ``activations`` ``[n_tokens, d_model]``.
+
+    Raises ``ConfigError`` when there are no tokens, or when the shape does not suit an SAE with ``d_in`` = ``d_model``.
+    """
+    shape = tuple(activations.shape)
+    if len(shape) != 2:
+        raise ConfigError(f"activations must be [n_tokens, d_model], got shape {list(shape)}: flatten all other axes.")
+    if shape[1] != d_model:
+        raise ConfigError(
+            f"activations have d_model = {shape[1]} and the SAE has d_in = {d_model}: use the activations of the "
+            "model and hook point that the SAE was trained on."
+        )
+    if shape[0] == 0:
+        raise ConfigError("activations hold 0 tokens: harvest at least one token before measuring.")
+    return int(shape[0])
+
+
+def blocks(activations: Any, batch_size: int, device: torch.device | str = "cpu") -> Iterator[torch.Tensor]:
+    """Yield ``activations`` ``[n_tokens, d_model]`` as tensors of at most ``batch_size`` rows on ``device``.
+
+    Takes a tensor (memory-mapped or not) or a NumPy array (also a ``memmap``); only one block is in memory at a time.
+    Raises ``ConfigError`` at the first block with a NaN or an infinity, saying how many there are in all and where.
+    """
+    require_positive("batch_size", batch_size)
+    for start in range(0, int(activations.shape[0]), batch_size):
+        block = _rows(activations, start, start + batch_size).to(device)
+        # One pass for the usual case: a sum is finite only if every term is (and overflow alone is no error).
+        if not bool(torch.isfinite(block.sum())) and not bool(torch.isfinite(block).all()):
+            raise _non_finite(activations, start, batch_size)
+        yield block
+
+
+def _rows(activations: Any, start: int, stop: int) -> torch.Tensor:
+    rows = activations[start:stop]
+    if isinstance(rows, torch.Tensor):
+        return rows.detach()
+    return torch.from_numpy(np.array(rows))  # a copy: a read-only memmap must not be handed to torch as writable
+
+
+def _non_finite(activations: Any, start: int, batch_size: int) -> ConfigError:
+    """Describe the values that are not finite; rows before ``start`` are known to be good."""
+    count, first = 0, (0, 0)
+    for begin in range(start, int(activations.shape[0]), batch_size):
+        bad = (~torch.isfinite(_rows(activations, begin, begin + batch_size))).nonzero()
+        if count == 0 and len(bad):
+            first = (begin + int(bad[0, 0]), int(bad[0, 1]))
+        count += len(bad)
+    return ConfigError(
+        f"activations hold {count} non-finite values (NaN or infinity), the first at token {first[0]}, "
+        f"coordinate {first[1]}: drop those tokens or harvest again in float32."
+    )

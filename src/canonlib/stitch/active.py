@@ -1,0 +1,87 @@
+"""Arithmetic on active entries: decode and correlate while touching only the latents that fire.
+
+A token activates tens of latents out of thousands. When many are active, though, a dense product is faster than
+gathering rows: in single-thread timings at d_model 128 and 768 an active entry cost 6 to 12 times a dense one.
+``DENSE_ABOVE`` leaves room for the compression itself.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+DENSE_ABOVE = 1 / 16
+
+
+@dataclass(frozen=True)
+class Active:
+    """Latent activations of a block ``[n_tokens, n_latents]`` as compressed rows, or dense when many are active."""
+
+    shape: tuple[int, int]
+    offsets: torch.Tensor  # [n_tokens + 1] where each token's entries start
+    latent: torch.Tensor  # [n_active]
+    value: torch.Tensor  # [n_active]
+    dense: torch.Tensor | None  # [n_tokens, n_latents]; the sparse fields are empty then
+
+    def residual(self, x: torch.Tensor, w_dec: torch.Tensor, b_dec: torch.Tensor) -> torch.Tensor:
+        """x(t) - b_dec - Σ_j f_j(t) d_j ``[n_tokens, d_model]``."""
+        rows = self._rows(self.value) if self.dense is None else self.dense
+        return torch.addmm(x - b_dec, rows, w_dec, alpha=-1)
+
+    def fires(self) -> torch.Tensor:
+        """Number of tokens on which each latent is active, ``[n_latents]``."""
+        if self.dense is not None:
+            return torch.count_nonzero(self.dense, dim=0)
+        return torch.bincount(self.latent, minlength=self.shape[1])
+
+    def sum_squares(self) -> torch.Tensor:
+        """Σ_t f_j(t)² in float64, ``[n_latents]``."""
+        if self.dense is not None:
+            return self.dense.square().sum(0, dtype=torch.float64)
+        return self._sum_by_latent(self.value.double().square())
+
+    def projection(self, residual: torch.Tensor, w_dec: torch.Tensor) -> torch.Tensor:
+        """Σ_t f_j(t) r(t)·d_j in float64, ``[n_latents]``; ``residual`` r is ``[n_tokens, d_model]``."""
+        if self.dense is not None:
+            return ((self.dense.T @ residual) * w_dec).sum(1, dtype=torch.float64)
+        dots = torch.sparse.sampled_addmm(self._rows(torch.zeros_like(self.value)), residual, w_dec.T, beta=0.0)
+        return self._sum_by_latent(self.value.double() * dots.values().double())
+
+    def _rows(self, value: torch.Tensor) -> torch.Tensor:
+        """``value`` ``[n_active]`` as torch's compressed sparse rows."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            return torch.sparse_csr_tensor(
+                self.offsets,
+                self.latent,
+                value,
+                self.shape,
+                check_invariants=False,  # they hold by construction, and checking takes longer than the products
+            )
+
+    def _sum_by_latent(self, weights: torch.Tensor) -> torch.Tensor:
+        return torch.bincount(self.latent, weights=weights, minlength=self.shape[1])
+
+
+def active(latents: torch.Tensor, dense_above: float = DENSE_ABOVE) -> Active:
+    """Compress latent activations ``[n_tokens, n_latents]``, unless more than ``dense_above`` of them are active."""
+    shape = n_tokens, n_latents = int(latents.shape[0]), int(latents.shape[1])
+    flat = _active_positions(latents)
+    if len(flat) > dense_above * latents.numel():
+        return Active(shape, flat[:0], flat[:0], latents[:0, 0], latents)
+    starts = torch.arange(0, n_tokens * n_latents + 1, n_latents, device=flat.device)
+    return Active(shape, torch.searchsorted(flat, starts), flat % n_latents, latents.reshape(-1)[flat], None)
+
+
+def _active_positions(latents: torch.Tensor) -> torch.Tensor:
+    """Positions of the entries that are not zero, in the flattened block, in order.
+
+    On a CPU the search is the dearest step after the encoder; NumPy's on a mask takes a fifth of torch's time.
+    """
+    mask = latents.bool()
+    if latents.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.reshape(-1).nonzero().reshape(-1)

@@ -1,0 +1,256 @@
+"""What each latent of a large SAE does to a small SAE's error, and small SAEs with such latents inserted.
+
+When latents act independently, inserting latent j of the large SAE into the small one adds f_j(t) d_j to every
+reconstruction, so with r(t) the small SAE's residual x - x̂ the summed squared error changes by exactly
+
+    ΔSSE_j = Σ_t |r(t) - f_j(t) d_j|² - |r(t)|² = Σ_t (-2 f_j(t) r(t)·d_j + f_j(t)² |d_j|²)
+
+Every latent's effect comes from one pass over the data, at the active entries only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from canonlib.errors import ConfigError, require_positive
+from canonlib.sae.streaming import blocks, require_activations
+from canonlib.stitch.active import active
+from canonlib.stitch.support import require_stitchable
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+# Latent activations per block on a CPU: beyond a few million, fresh buffers cost more than they save.
+_CPU_ELEMENTS = 2**21
+_CPU_MIN_ROWS = 512
+_GPU_ELEMENTS = 2**28
+
+
+@dataclass(frozen=True, eq=False)
+class InsertionEffects:
+    """Effect of inserting each latent of a large SAE, alone, into a small one.
+
+    ``delta_mse`` ``[n_latents]`` is the change of the small SAE's MSE (per coordinate mean, float64; negative lowers
+    the error); ``fires`` ``[n_latents]`` counts the tokens on which the latent is active; ``mse_small`` and
+    ``mse_large`` are the two SAEs' own MSE on the same ``n_tokens`` tokens.
+    """
+
+    delta_mse: torch.Tensor
+    fires: torch.Tensor
+    mse_small: float
+    mse_large: float
+    n_tokens: int
+
+    @property
+    def n_latents(self) -> int:
+        """Dictionary size of the large SAE."""
+        return int(self.delta_mse.shape[0])
+
+    @property
+    def silent(self) -> torch.Tensor:
+        """Latents that never fired on these tokens, bool ``[n_latents]``: their effect is unknown, not zero."""
+        return self.fires == 0
+
+    @property
+    def relative(self) -> torch.Tensor:
+        """``delta_mse`` as a share of the small SAE's MSE, ``[n_latents]``."""
+        return self.delta_mse / self.mse_small
+
+    @property
+    def mean_when_active(self) -> torch.Tensor:
+        """Change of the MSE on the tokens where the latent fires, ``[n_latents]``; NaN for silent latents."""
+        return self.delta_mse * self.n_tokens / self.fires
+
+
+@torch.no_grad()
+def insertion_effects(
+    small: SAE[Any], large: SAE[Any], activations: Any, batch_size: int = 4096, progress: bool = False
+) -> InsertionEffects:
+    """Effect on MSE of every latent of ``large``, each inserted alone into ``small``, in one pass.
+
+    ``activations`` are ``[n_tokens, d_model]``, a tensor or array, memory-mapped or not, streamed in blocks of at
+    most ``batch_size`` tokens to the SAEs' device (fewer for wide SAEs, to bound memory: a block of the large SAE's
+    latents has 2**28 entries at most on a GPU; on a CPU 2**21, or 512 tokens). Sums over tokens are float64; within a
+    token the arithmetic is that of the SAEs' dtype, at least float32. ``progress`` shows a bar.
+
+    Raises ``ConfigError`` for SAEs that cannot be stitched (see ``stitch.support``), SAEs on different devices, and
+    activations that are empty, of a wrong ``d_model`` or not finite.
+    """
+    require_stitchable(small, large)
+    require_positive("batch_size", batch_size)
+    n_tokens, device = require_activations(activations, small.cfg.d_in), small.W_dec.device
+    if large.W_dec.device != device:
+        raise ConfigError(f"the small SAE is on {device}, the large SAE on {large.W_dec.device}: move both to one.")
+    sums = _Sums(small, large)
+    rows = _rows_per_block(batch_size, large.cfg.d_sae, device)
+    for block in _with_progress(blocks(activations, rows, device), n_tokens, rows, progress):
+        sums.add(block)
+    return sums.effects(n_tokens)
+
+
+class _Sums:
+    """Float64 sums over blocks, from which the effects follow."""
+
+    def __init__(self, small: SAE[Any], large: SAE[Any]) -> None:
+        self.small, self.large = small, large
+        dtype = torch.promote_types(torch.promote_types(small.dtype, large.dtype), torch.float32)
+        self.w_small, self.b_small = small.W_dec.to(dtype), small.b_dec.to(dtype)
+        self.w_large, self.b_large = large.W_dec.to(dtype), large.b_dec.to(dtype)
+        self.dtype, n, device = dtype, large.cfg.d_sae, large.W_dec.device
+        self.projection = torch.zeros(n, dtype=torch.float64, device=device)
+        self.squares = torch.zeros(n, dtype=torch.float64, device=device)
+        self.fires = torch.zeros(n, dtype=torch.long, device=device)
+        self.sse_small = torch.zeros((), dtype=torch.float64, device=device)
+        self.sse_large = torch.zeros((), dtype=torch.float64, device=device)
+
+    def add(self, block: torch.Tensor) -> None:
+        x = block.to(self.dtype)
+        f_small = active(self.small.encode(block).to(self.dtype))
+        f_large = active(self.large.encode(block).to(self.dtype))
+        residual = f_small.residual(x, self.w_small, self.b_small)
+        self.projection += f_large.projection(residual, self.w_large)
+        self.squares += f_large.sum_squares()
+        self.fires += f_large.fires()
+        self.sse_small += _sum_of_squares(residual)
+        self.sse_large += _sum_of_squares(f_large.residual(x, self.w_large, self.b_large))
+
+    def effects(self, n_tokens: int) -> InsertionEffects:
+        norms = self.w_large.double().square().sum(1)
+        count = n_tokens * self.w_large.shape[1]
+        return InsertionEffects(
+            delta_mse=((self.squares * norms - 2 * self.projection) / count).cpu(),
+            fires=self.fires.cpu(),
+            mse_small=float(self.sse_small) / count,
+            mse_large=float(self.sse_large) / count,
+            n_tokens=n_tokens,
+        )
+
+
+def _sum_of_squares(rows: torch.Tensor) -> torch.Tensor:
+    """Σ over all entries, float64 across tokens (a token's own few hundred squares are summed in its dtype)."""
+    return torch.linalg.vector_norm(rows, dim=1).double().square().sum()
+
+
+def _rows_per_block(batch_size: int, n_latents: int, device: torch.device) -> int:
+    if device.type == "cpu":
+        return min(batch_size, max(_CPU_MIN_ROWS, _CPU_ELEMENTS // n_latents))
+    return min(batch_size, max(1, _GPU_ELEMENTS // n_latents))
+
+
+def _with_progress(stream: Iterator[torch.Tensor], n_tokens: int, rows: int, progress: bool) -> Iterator[torch.Tensor]:
+    if not progress:
+        return stream
+    from tqdm.auto import tqdm
+
+    return iter(tqdm(stream, total=-(-n_tokens // rows), desc="insertion effects", unit="block"))
+
+
+class _Encoder(NamedTuple):
+    """Any independent latent as a JumpReLU: f = ReLU(h) where h = (x - shift)·w_enc + b_enc > threshold, else 0."""
+
+    w_enc: torch.Tensor  # [d_in, n]
+    b_enc: torch.Tensor  # [n]
+    threshold: torch.Tensor  # [n]
+    shift: torch.Tensor  # [d_in]: b_dec, or zero when the SAE does not subtract it from its input
+
+
+def _encoder(sae: SAE[Any]) -> _Encoder:
+    """The encoder of ``sae`` in float64, in JumpReLU form.
+
+    A gated latent fires where w·x + b_gate > 0, with magnitude ReLU(e^r w·x + b_mag): that is a JumpReLU with weights
+    e^r w, bias b_mag and threshold b_mag - e^r b_gate (Rajamanoharan et al. 2024, arXiv 2404.16014).
+    """
+    parts: Any = sae  # the parameters that follow belong to subclasses
+    shift = sae.b_dec.double() * sae.cfg.apply_b_dec_to_input
+    architecture = sae.cfg.architecture()
+    w_enc = sae.W_enc.double()
+    if architecture == "gated":
+        scale, b_mag = parts.r_mag.double().exp(), parts.b_mag.double()
+        return _Encoder(w_enc * scale, b_mag, b_mag - scale * parts.b_gate.double(), shift)
+    b_enc = parts.b_enc.double()
+    threshold = parts.threshold.double() if architecture == "jumprelu" else torch.zeros_like(b_enc)
+    return _Encoder(w_enc, b_enc, threshold, shift)
+
+
+@torch.no_grad()
+def insert(small: SAE[Any], large: SAE[Any], latents: Sequence[int] | torch.Tensor) -> SAE[Any]:
+    """``small`` with the chosen ``latents`` of ``large`` appended, in that order, as a new SAELens SAE.
+
+    Two ReLU SAEs give a ``StandardSAE``, all other pairs a ``JumpReLUSAE`` (threshold 0 for latents from a ReLU SAE);
+    it saves, loads and hooks like any other. The decoder bias is the small SAE's. Inserted latents keep their
+    activations exactly, although they used to see x - b_dec of the large SAE (or x): their encoder bias absorbs the
+    difference. Metadata come from ``small``, plus ``stitch_history``, a list of what was inserted from where.
+
+    No latents give a copy of ``small``. Raises ``ConfigError`` for SAEs that cannot be stitched and for latents that
+    are repeated or out of range.
+    """
+    from sae_lens.saes.jumprelu_sae import JumpReLUSAE, JumpReLUSAEConfig
+    from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
+
+    require_stitchable(small, large)
+    chosen = _checked_latents(latents, large.cfg.d_sae)
+    plain = small.cfg.architecture() == "standard" and large.cfg.architecture() == "standard"
+    weights = _joined(small, large, chosen)
+    fields = {
+        "d_in": small.cfg.d_in,
+        "d_sae": small.cfg.d_sae + len(chosen),
+        "dtype": str(torch.promote_types(small.dtype, large.dtype)).removeprefix("torch."),
+        "device": str(small.W_dec.device),
+        "apply_b_dec_to_input": small.cfg.apply_b_dec_to_input,
+        "metadata": _provenance(small, large, chosen),
+    }
+    stitched: SAE[Any]
+    if plain:
+        del weights["threshold"]
+        stitched = StandardSAE(StandardSAEConfig(**fields))
+    else:
+        stitched = JumpReLUSAE(JumpReLUSAEConfig(**fields))
+    stitched.load_state_dict(weights)  # copies into the SAE's own dtype
+    return stitched
+
+
+def _checked_latents(latents: Sequence[int] | torch.Tensor, n_latents: int) -> list[int]:
+    chosen = [int(j) for j in (latents.tolist() if isinstance(latents, torch.Tensor) else latents)]
+    outside = [j for j in chosen if not 0 <= j < n_latents]
+    if outside:
+        raise ConfigError(f"latents {outside[:10]} are outside the large SAE's range 0 to {n_latents - 1}.")
+    repeated = sorted(j for j, times in Counter(chosen).items() if times > 1)
+    if repeated:
+        raise ConfigError(f"latents {repeated[:10]} are listed more than once: each latent can be inserted once.")
+    return chosen
+
+
+def _joined(small: SAE[Any], large: SAE[Any], chosen: list[int]) -> dict[str, torch.Tensor]:
+    """State of the stitched SAE, in float64 so that the bias correction is exact to the SAE's own dtype."""
+    ours, theirs = _encoder(small), _encoder(large)
+    pick = torch.tensor(chosen, dtype=torch.long, device=small.W_dec.device)
+    w_enc = theirs.w_enc.to(pick.device)[:, pick]
+    # (x - ours.shift)·w + b' must equal (x - theirs.shift)·w + b
+    b_enc = theirs.b_enc.to(pick.device)[pick] + (ours.shift - theirs.shift.to(pick.device)) @ w_enc
+    w_dec = large.W_dec.detach().double().to(pick.device)[pick]
+    threshold = theirs.threshold.to(pick.device)[pick]
+    return {
+        "W_enc": torch.cat([ours.w_enc, w_enc], 1),
+        "b_enc": torch.cat([ours.b_enc, b_enc]),
+        "threshold": torch.cat([ours.threshold, threshold]),
+        "W_dec": torch.cat([small.W_dec.detach().double(), w_dec]),
+        "b_dec": small.b_dec.detach().double(),
+    }
+
+
+def _provenance(small: SAE[Any], large: SAE[Any], chosen: list[int]) -> Any:
+    metadata = copy.deepcopy(small.cfg.metadata)
+    step = {
+        "operation": "insert",
+        "small": {"architecture": small.cfg.architecture(), "d_sae": small.cfg.d_sae},
+        "large": {"architecture": large.cfg.architecture(), "d_sae": large.cfg.d_sae},
+        "latents": chosen,
+    }
+    metadata.stitch_history = [*(metadata.stitch_history or []), step]
+    return metadata
