@@ -1,0 +1,119 @@
+"""What a family's SAEs are worth: the table of size, L0, MSE, FVU, CE loss recovered, dead and own-latent shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from canonlib.activations import Activations, documents
+from canonlib.sae.family import TrainedFamily
+from canonlib.sae.metrics import ce_loss_recovered, reconstruction
+from canonlib.sae.selectivity import fact_membership, selectivity
+from canonlib.store import Build, Store, write_json
+from canonlib.tiers import Tier
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+    from transformer_lens.model_bridge import TransformerBridge
+
+CODE = ("canonlib.sae", "canonlib.world.table")
+CE_DOCUMENTS = 400
+"""Evaluation documents on which the model's loss is taken."""
+Splice = Callable[[torch.Tensor], torch.Tensor]
+
+
+def replaced_positions(tokens: torch.Tensor, which: str) -> torch.Tensor:
+    """bool [n_documents, position]: where the SAE's output is put; never at ``<bos>``."""
+    from canonlib.world import corpus
+
+    if which == "entities":
+        return torch.from_numpy(corpus.entity_of_token() >= 0)[tokens]
+    where = torch.ones_like(tokens, dtype=torch.bool)
+    where[:, 0] = False
+    return where
+
+
+@torch.no_grad()
+def ce_loss(
+    lm: TransformerBridge,
+    tokens: torch.Tensor,
+    hook: str,
+    where: torch.Tensor | None = None,
+    splice: Splice | None = None,
+) -> float:
+    """Mean next-token cross-entropy in nats, with ``splice(x)`` in place of x at ``where`` (the clean loss without).
+
+    tokens: [n_documents, position]; where: bool of the same shape; splice: [n, d_model] to [n, d_model].
+    """
+    total = 0.0
+    for rows in torch.arange(len(tokens)).split(100):
+        hooks = []
+        if splice is not None and where is not None:
+            at = where[rows]
+
+            def put(value: torch.Tensor, hook: object, at: torch.Tensor = at) -> torch.Tensor:
+                value = value.clone()
+                value[at] = splice(value[at]).to(value.dtype)
+                return value
+
+            hooks = [(hook, put)]
+        logits = lm.run_with_hooks(tokens[rows], fwd_hooks=hooks)[:, :-1]
+        total += F.cross_entropy(logits.flatten(0, 1), tokens[rows, 1:].flatten(), reduction="sum").item()
+    return total / (len(tokens) * (tokens.shape[1] - 1))
+
+
+def ce_row(lm: TransformerBridge, sae: SAE[Any], tokens: torch.Tensor, hook: str, which: str) -> dict[str, float]:
+    """Clean, spliced and zero-ablated loss (nats per token) and the share recovered, at the SAE's tokens."""
+    where = replaced_positions(tokens, which)
+    clean = ce_loss(lm, tokens, hook)
+    zeroed = ce_loss(lm, tokens, hook, where, torch.zeros_like)
+    spliced = ce_loss(lm, tokens, hook, where, sae)
+    recovered = ce_loss_recovered(clean, spliced, zeroed)
+    return {"ce_clean": clean, "ce_spliced": spliced, "ce_zeroed": zeroed, "ce_recovered": recovered}
+
+
+def evaluate(
+    tier: Tier, trained: TrainedFamily, store: Store, data: Activations, progress: bool = True
+) -> list[dict[str, Any]]:
+    """One row for each size, measured on the evaluation split, from the store or computed now.
+
+    Keys: n_latents, l0, mse, fvu, dead_fraction, ce_*, own_entities and own_facts (shares with a latent of F1 > 0.7).
+    """
+    config = {
+        "saes": {str(n): a.key for n, a in trained.artefacts.items()},
+        "eval": data.key,
+        "documents": CE_DOCUMENTS,
+    }
+
+    def build(b: Build) -> None:
+        write_json(b.folder / "rows.json", _rows(tier, trained, data, progress))
+
+    rows: list[dict[str, Any]] = store.get_or_build("evaluation", config, build, code=list(CODE)).json("rows.json")
+    return rows
+
+
+def _rows(tier: Tier, trained: TrainedFamily, data: Activations, progress: bool) -> list[dict[str, Any]]:
+    from tqdm.auto import tqdm
+
+    from canonlib.world import model
+
+    which = trained.family.tokens
+    split, tokens, lm = data.eval.only(which), documents(tier, "eval")[:CE_DOCUMENTS], model.load()
+    _, membership = fact_membership()
+    rows = []
+    for size in tqdm(trained.sizes, desc=f"evaluate {trained.family.name}", unit="SAE", disable=not progress):
+        sae = trained.sae(size)
+        firing = selectivity(sae, split)
+        rows.append(
+            {
+                "n_latents": size,
+                **reconstruction(sae, split.activations).to_json(),
+                **ce_row(lm, sae, tokens, tier.hook, which),
+                "own_entities": firing.own_entities().double().mean().item(),
+                "own_facts": firing.own_facts(membership).double().mean().item(),
+            }
+        )
+    return rows

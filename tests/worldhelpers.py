@@ -1,0 +1,17 @@
+"""A tier small enough for tests: the world's own model, few documents, two small families."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from canonlib import tiers
+from canonlib.tiers import Family, Tier
+
+
+def small_tier(**overrides: Any) -> Tier:
+    families = (
+        Family("standard", "all", (16, 32), sparsity=1.0, steps=40, batch=256, lr=1e-3),
+        Family("batchtopk", "entities", (16, 64), sparsity=2, steps=40, batch=256, lr=1e-3),
+    )
+    settings = {"train_documents": 80, "eval_documents": 40, "families": families, "meta_base": 64, "meta_latents": 16}
+    return tiers.get("world", **{**settings, **overrides})
