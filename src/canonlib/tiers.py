@@ -104,7 +104,10 @@ class Tier:
             raise ConfigError(f"meta_k ({self.meta_k}) must not exceed meta_latents ({self.meta_latents}).")
 
 
-SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048)
+STITCHED_SIZES = (16, 24, 32, 48, 64, 96, 128, 192)
+"""On all tokens: d_model is 128, and some 200 latents leave almost nothing of the residual stream to explain."""
+ENTITY_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
+"""On entity mentions: up to about two latents for each of the world's entities."""
 WORLD = Tier(
     name="world",
     model="embedded",
@@ -113,8 +116,8 @@ WORLD = Tier(
     train_documents=8_000,
     eval_documents=1_500,
     families=(
-        Family("standard", "all", SIZES, sparsity=1.0, steps=200, batch=1_024, lr=1e-3),
-        Family("batchtopk", "entities", SIZES, sparsity=3, steps=200, batch=1_024, lr=1e-3),
+        Family("standard", "all", STITCHED_SIZES, sparsity=1.0, steps=2_500, batch=1_024, lr=1e-3),
+        Family("batchtopk", "entities", ENTITY_SIZES, sparsity=2, steps=1_000, batch=1_024, lr=1e-3),
     ),
     meta_base=1_024,
     meta_latents=64,

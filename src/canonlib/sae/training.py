@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT_EVERY = 250
 """Steps between checkpoints."""
+SPREAD_OVER = 6_000
+"""Data points among which starting directions are chosen."""
 COUNTERS = ("act_freq_scores", "n_forward_passes_since_fired")
 
 
@@ -53,17 +55,32 @@ def untrained(family: Family, size: int, d_model: int, metadata: dict[str, Any])
 
 
 @torch.no_grad()
-def start_from_data(sae: TrainingSAE[Any], scaled: torch.Tensor, generator: torch.Generator) -> None:
-    """Put the decoder bias at the data's mean and the decoder directions on randomly chosen data points.
+def start_from_data(sae: TrainingSAE[Any], scaled: torch.Tensor, generator: torch.Generator, spread: bool) -> None:
+    """Put the decoder bias at the data's mean and the decoder directions on data points.
 
-    ``scaled``: [n_tokens, d_model], scaled as the trainer scales. Where there are fewer points than latents, the rest
-    keep SAELens's random directions. The encoder starts as the decoder's transpose, as in SAELens.
+    ``scaled``: [n_tokens, d_model], scaled as the trainer scales. The points are drawn at random, or, with ``spread``,
+    each as far in angle as can be from those before. Where there are fewer distinct points than latents, the rest keep
+    SAELens's random directions. The encoder starts as the decoder's transpose, as in SAELens.
     """
     sae.b_dec.data = scaled.mean(0)
-    chosen = torch.randperm(len(scaled), generator=generator)[: len(sae.W_dec)]
+    drawn = torch.randperm(len(scaled), generator=generator)[:SPREAD_OVER]
+    points = torch.nn.functional.normalize(scaled[drawn] - sae.b_dec, dim=1)
+    chosen = points[_spread(points, len(sae.W_dec))] if spread else points[: len(sae.W_dec)]
     norm = sae.W_dec.norm(dim=1).mean()
-    sae.W_dec.data[: len(chosen)] = torch.nn.functional.normalize(scaled[chosen] - sae.b_dec, dim=1) * norm
+    sae.W_dec.data[: len(chosen)] = chosen * norm
     sae.W_enc.data = sae.W_dec.data.T.clone().contiguous()
+
+
+def _spread(points: torch.Tensor, n: int) -> list[int]:
+    """Indices of up to ``n`` unit rows, each the one whose nearest row chosen so far is farthest in angle."""
+    chosen, nearest = [0], points @ points[0]
+    while len(chosen) < n:
+        farthest = int(nearest.argmin())
+        if nearest[farthest] > 1 - 1e-6:
+            break
+        chosen.append(farthest)
+        nearest = torch.maximum(nearest, points @ points[farthest])
+    return chosen
 
 
 def _trainer(family: Family, sae: TrainingSAE[Any], scaling_factor: float) -> SAETrainer[Any, Any]:
@@ -151,7 +168,9 @@ def train(
     torch.manual_seed(seed)
     sae = untrained(family, size, activations.shape[1], metadata or {})
     scale = activations.shape[1] ** 0.5 / activations.norm(dim=1).mean().item()
-    start_from_data(sae, activations * scale, torch.Generator().manual_seed(seed))
+    # BatchTopK leaves latents that start beside a winner dead: starting apart halves them in the world.
+    spread = family.architecture == "batchtopk"
+    start_from_data(sae, activations * scale, torch.Generator().manual_seed(seed), spread)
     trainer = _trainer(family, sae, scale)
     losses = load_checkpoint(trainer, checkpoint) if checkpoint else []
     batches = Batches(activations, family.batch, seed)
