@@ -1,0 +1,126 @@
+"""What a meta-SAE is trained with, and what its training reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from canonlib.errors import ConfigError, require_positive, unknown
+
+Init = Literal["data", "random"]
+INITS: tuple[str, ...] = ("data", "random")
+
+
+@dataclass(frozen=True)
+class MetaConfig:
+    """Everything that a meta-SAE depends on beside the directions. Raises ``ConfigError`` naming a field that fails.
+
+    The defaults suit some thousand directions of 128 coordinates; the module ``training`` says what they were measured
+    against.
+    """
+
+    n_latents: int
+    """Dictionary size of the meta-SAE (number of meta-latents)."""
+    k: float = 4.0
+    """Meta-latents active on one direction, on average over a batch (paper: 4)."""
+    lr: float = 5e-3
+    """Peak learning rate (Adam), falling to zero over the last fifth of the steps."""
+    steps: int = 1500
+    """Training steps."""
+    batch_size: int = 512
+    """Directions per step; one step never takes a direction twice, so at most the number of directions."""
+    seed: int = 0
+    """Seed of the starting weights and of the order of the directions."""
+    centred: bool = True
+    """Whether the decoder bias starts at the mean direction (True) or at zero; it is trained in either case."""
+    init: Init = "data"
+    """Where meta-latents start: at directions drawn from the data, or at random ones (SAELens's default)."""
+    dead_after: int = 100
+    """Steps without firing after which a meta-latent counts as dead and is trained by the auxiliary loss."""
+    aux_coefficient: float = 1 / 16
+    """Weight of the auxiliary loss, a fraction of the reconstruction loss; 0 turns it off."""
+
+    def __post_init__(self) -> None:
+        for field in ("n_latents", "steps", "batch_size", "dead_after"):
+            require_positive(field, getattr(self, field))
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
+        for field in ("k", "lr"):
+            _require_number(field, getattr(self, field), above=0.0)
+        if self.aux_coefficient != 0:
+            _require_number("aux_coefficient", self.aux_coefficient, above=0.0)
+        if self.k > self.n_latents:
+            raise ConfigError(
+                f"k ({self.k}) must not exceed n_latents ({self.n_latents}): lower k or add meta-latents."
+            )
+        if not isinstance(self.centred, bool):
+            raise ConfigError(f"centred must be True or False, got {self.centred!r}.")
+        if self.init not in INITS:
+            raise unknown("init", self.init, INITS)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> MetaConfig:
+        """The inverse of ``to_json``; ``ConfigError`` for a field that is unknown or lacking."""
+        return cls(**_checked(cls, values))
+
+
+@dataclass(frozen=True)
+class MetaReport:
+    """What a trained meta-SAE does on the directions it was trained on (in sample)."""
+
+    variance_explained: float
+    """1 - Σ|d - d̂|² / Σ|d - d̄|² over unit directions d, in the saved inference form."""
+    l0: float
+    """Active meta-latents per direction at ``threshold``, mean over all directions."""
+    dead_fraction: float
+    """Share of meta-latents that fire on no direction at ``threshold``."""
+    threshold: float
+    """The one activation level that a meta-latent must pass to be active, in units of a unit direction."""
+    trained_threshold: float
+    """The threshold that training left behind (SAELens's running mean of the least active value in a batch)."""
+    trained_l0: float
+    """L0 at ``trained_threshold``; more than 5% off k, and the threshold is calibrated anew."""
+    n_directions: int
+    """Directions trained on."""
+    loss: tuple[float, ...]
+    """Training loss (squared error per direction, auxiliary loss included), mean over each twentieth of the steps."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the threshold is not the one that training left behind."""
+        return self.threshold != self.trained_threshold
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON-ready values."""
+        return {**asdict(self), "loss": list(self.loss)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> MetaReport:
+        """The inverse of ``to_json``; ``ConfigError`` for a field that is unknown or lacking."""
+        known = _checked(cls, values)
+        return cls(**{**known, "loss": tuple(known["loss"])})
+
+
+def _require_number(field: str, value: object, above: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= above:
+        raise ConfigError(f"{field} must be a finite number above {above:g}, got {value!r}.")
+
+
+def _checked(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` when they name every field of ``cls`` and no other."""
+    names = [f.name for f in fields(cls)]
+    for key in values:
+        if key not in names:
+            raise unknown(f"field of {cls.__name__}", key, names)
+    lacking = [name for name in names if name not in values]
+    if lacking:
+        raise ConfigError(
+            f"{cls.__name__} lacks {', '.join(lacking)}: it was saved by another version; train it again."
+        )
+    return dict(values)

@@ -1,0 +1,62 @@
+"""Controls: how much of their variance would a meta-SAE explain if the directions had no structure to find?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from canonlib.errors import ConfigError
+from canonlib.meta.config import MetaConfig, MetaReport
+from canonlib.meta.model import MetaSAE, unit_rows
+from canonlib.meta.training import train_meta_sae
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+CONTROLS = ("random", "shuffled")
+
+
+def random_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
+    """As many directions as there are rows in ``directions`` ``[n_latents, d_model]``, uniform on the unit sphere.
+
+    Gaussian rows scaled to unit length. What a meta-SAE explains of them is owed to its size and k alone.
+    """
+    rows = unit_rows(directions)
+    drawn = torch.randn(rows.shape, generator=_generator(seed), dtype=torch.float64)
+    return unit_rows(drawn).to(rows.device)
+
+
+def shuffled_coordinates(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
+    """The same numbers in other company: each coordinate permuted among the latents, then rows scaled to unit length.
+
+    Each coordinate keeps its distribution over the latents (mean, spread, outliers; up to the rescaling), so this
+    control has the mean direction and the privileged coordinates of the real rows, but none of their combinations.
+    """
+    rows = unit_rows(directions)
+    order = torch.rand(rows.shape, generator=_generator(seed), dtype=torch.float64).argsort(dim=0)
+    return unit_rows(rows.gather(0, order.to(rows.device)))
+
+
+def with_controls(
+    directions: SAE[Any] | torch.Tensor, config: MetaConfig, progress: bool = True, real: MetaSAE | None = None
+) -> dict[str, MetaReport]:
+    """Reports of one recipe on three sets of directions: "real", "random" and "shuffled".
+
+    Controls are drawn by ``config.seed``. Give the meta-SAE already trained on ``directions`` as ``real`` to save its
+    training; ``ConfigError`` when it was trained with another configuration. Other errors as in ``train_meta_sae``.
+    """
+    if real is not None and real.config != config:
+        raise ConfigError(f"real was trained with {real.config}, not with {config}: the controls need the same recipe.")
+    if real is None:
+        real = train_meta_sae(directions, config, progress)
+    made = (random_directions(directions, config.seed), shuffled_coordinates(directions, config.seed))
+    reports = {"real": real.report}
+    for name, rows in zip(CONTROLS, made):
+        reports[name] = train_meta_sae(rows, config, progress).report
+    return reports
+
+
+def _generator(seed: int) -> torch.Generator:
+    """A generator of its own stream: training draws from the seed itself, and must not see the same numbers."""
+    return torch.Generator().manual_seed((seed + 0x5EED_C0DE) % 2**63)

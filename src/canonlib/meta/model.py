@@ -1,0 +1,121 @@
+"""A trained meta-SAE: a SAELens SAE on decoder directions, with its configuration and report, kept in a folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from canonlib.compare import decoder_directions
+from canonlib.errors import ConfigError, CorruptArtefactError, StoreError
+from canonlib.meta.config import MetaConfig, MetaReport
+from canonlib.store import write_json
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+META_FILE = "meta.json"
+_SAE_FILES = ("cfg.json", "sae_weights.safetensors")
+_BLOCK = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class MetaSAE:
+    """``sae`` is a SAELens JumpReLU SAE with ``d_in`` = d_model and ``d_sae`` = number of meta-latents.
+
+    Its decoder rows have unit length, and one threshold serves all meta-latents. It expects directions of unit length;
+    the functions of this room normalise what they are given.
+    """
+
+    sae: SAE[Any]
+    config: MetaConfig
+    report: MetaReport
+
+    @property
+    def n_latents(self) -> int:
+        """Number of meta-latents."""
+        return int(self.sae.cfg.d_sae)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write a SAELens folder (``SAE.load_from_disk`` opens it) with ``meta.json`` beside the weights.
+
+        The folder is made when missing. Raises ``OSError`` when the disk refuses.
+        """
+        folder = Path(folder)
+        self.sae.save_model(folder)
+        write_json(folder / META_FILE, {"config": self.config.to_json(), "report": self.report.to_json()})
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> MetaSAE:
+        """Open a folder that ``save`` has written.
+
+        Raises ``StoreError`` naming the files that are missing and ``CorruptArtefactError`` for a ``meta.json`` or
+        weights that cannot be read.
+        """
+        from sae_lens import SAE
+        from safetensors import SafetensorError
+
+        folder = Path(folder)
+        missing = [name for name in (*_SAE_FILES, META_FILE) if not (folder / name).is_file()]
+        if missing:
+            raise StoreError(
+                f"{folder} holds no meta-SAE: {', '.join(missing)} missing. Train it again and save it there."
+            )
+        try:
+            saved = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
+            config, report = MetaConfig.from_json(saved["config"]), MetaReport.from_json(saved["report"])
+            sae = SAE.load_from_disk(folder, device=device)
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ConfigError, SafetensorError) as exc:
+            raise CorruptArtefactError(
+                f"the meta-SAE in {folder} cannot be read ({exc}). Delete it and train again."
+            ) from exc
+        return cls(frozen(sae), config, report)
+
+
+def frozen(sae: SAE[Any]) -> SAE[Any]:
+    """The same SAE in evaluation mode, its parameters out of reach of gradients."""
+    sae.eval()
+    sae.requires_grad_(False)
+    return sae
+
+
+@torch.no_grad()
+def meta_activations(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Tensor) -> torch.Tensor:
+    """Activations ``[n_directions, n_meta_latents]`` of all meta-latents on decoder rows, scaled to unit length first.
+
+    Raises ``ConfigError`` for rows without a direction (see ``decoder_directions``) and for another d_model.
+    """
+    sae = meta.sae if isinstance(meta, MetaSAE) else meta
+    rows = unit_rows(directions, int(sae.cfg.d_in)).to(sae.W_dec.device)
+    return torch.cat([sae.encode(rows[i : i + _BLOCK]) for i in range(0, len(rows), _BLOCK)])
+
+
+@torch.no_grad()
+def variance_explained(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Tensor) -> float:
+    """1 - Σ|d - d̂|² / Σ|d - d̄|² over the unit rows d of ``directions``, d̄ their own mean; sums in float64.
+
+    Takes the directions of the training, held-out ones or a control's; can be below zero for those it does not fit.
+    Raises ``ConfigError`` as ``meta_activations`` does, and when all rows point the same way.
+    """
+    sae = meta.sae if isinstance(meta, MetaSAE) else meta
+    rows = unit_rows(directions, int(sae.cfg.d_in)).to(sae.W_dec.device)
+    spread = float((rows.double() - rows.double().mean(0)).square().sum())
+    if spread <= 1e-12 * len(rows):
+        raise ConfigError(f"all {len(rows)} directions are the same, so there is no variance to explain: give others.")
+    error = 0.0
+    for i in range(0, len(rows), _BLOCK):
+        part = rows[i : i + _BLOCK]
+        error += float((part.double() - sae.decode(sae.encode(part)).double()).square().sum())
+    return 1.0 - error / spread
+
+
+def unit_rows(directions: SAE[Any] | torch.Tensor, d_model: int | None = None) -> torch.Tensor:
+    """Unit rows ``[n_directions, d_model]`` in float32; ``ConfigError`` for a width that is not ``d_model``."""
+    rows = decoder_directions(directions).to(torch.float32)
+    if d_model is not None and rows.shape[1] != d_model:
+        raise ConfigError(f"directions have d_model = {rows.shape[1]} and the meta-SAE {d_model}: not one space.")
+    return rows

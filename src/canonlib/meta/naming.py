@@ -1,0 +1,118 @@
+"""Naming meta-latents by facts: which fact holds of the entities whose latents use a meta-latent?
+
+The name is the best of many candidates, so even a meaningless meta-latent gets a name with some F1. The chance level
+says how much: the facts are dealt to the entities anew, many times, and each time the best F1 is taken again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from canonlib.errors import ConfigError, require_positive
+from canonlib.world.match import match_facts
+
+
+@dataclass(frozen=True)
+class MetaName:
+    """A meta-latent and the fact it matches best."""
+
+    meta_latent: int
+    """Index in the meta-SAE."""
+    fact: str | None
+    """Label of the fact of highest F1, such as "country=Germany"; None when no user has any of the facts."""
+    precision: float
+    """Of the latents that use the meta-latent, the share whose entity has the fact."""
+    recall: float
+    """Of the latents whose entity has the fact, the share that use the meta-latent."""
+    f1: float
+    """Harmonic mean of precision and recall."""
+    n_users: int
+    """Latents that use the meta-latent, among those given."""
+    chance_f1: float
+    """Best F1 over all facts when facts are dealt to the entities at random: the mean over the permutations."""
+    p_value: float
+    """(1 + permutations whose best F1 is at least ``f1``) / (1 + permutations). The choice among facts is allowed for;
+    that many meta-latents are tested is not."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON-ready values."""
+        return asdict(self)
+
+
+@torch.no_grad()
+def name_meta_latents(
+    active: torch.Tensor,
+    truth: torch.Tensor,
+    facts: Sequence[str],
+    entities: torch.Tensor | None = None,
+    n_permutations: int = 300,
+    seed: int = 0,
+) -> list[MetaName]:
+    """Name every meta-latent, in the order of their indices.
+
+    ``active`` ``[n_entity_latents, n_meta]`` (bool) says which meta-latents each latent uses, ``truth``
+    ``[n_entity_latents, n_facts]`` (bool) what holds of its entity, ``facts`` labels the columns of ``truth``.
+    ``entities`` ``[n_entity_latents]`` (whole numbers) says whose latent each is: latents of one entity share its facts
+    in every permutation, as they do in truth. Without it each latent counts as an entity of its own, which puts chance
+    too low where entities have several latents. Raises ``ConfigError`` for tables of different length, a wrong number
+    of labels, no permutations, or two latents of one entity with different facts.
+    """
+    if truth.ndim == 2 and len(facts) != truth.shape[1]:
+        raise ConfigError(
+            f"facts holds {len(facts)} labels for the {truth.shape[1]} columns of truth: label each column."
+        )
+    require_positive("n_permutations", n_permutations)
+    found = match_facts(active, truth)
+    best = found.best_per_latent()
+    precision, recall = found.precision, found.recall
+    chance = _chance(active, truth, entities, n_permutations, seed)
+    at_least = (chance >= best.value - 1e-12).sum(0)
+    names = []
+    for j, (f1, fact) in enumerate(zip(best.value.tolist(), best.index.tolist())):
+        names.append(
+            MetaName(
+                meta_latent=j,
+                fact=facts[fact] if f1 > 0 else None,
+                precision=float(precision[j, fact]),
+                recall=float(recall[j, fact]),
+                f1=f1,
+                n_users=int(found.fires[j]),
+                chance_f1=float(chance[:, j].mean()),
+                p_value=(1 + int(at_least[j])) / (1 + n_permutations),
+            )
+        )
+    return names
+
+
+def _chance(
+    active: torch.Tensor, truth: torch.Tensor, entities: torch.Tensor | None, n_permutations: int, seed: int
+) -> torch.Tensor:
+    """Best F1 of each meta-latent over all facts, in each permutation: ``[n_permutations, n_meta]``."""
+    entity_truth, owner = _facts_of_entities(truth, entities)
+    generator = torch.Generator().manual_seed(seed)
+    best = []
+    for _ in range(n_permutations):
+        dealt = entity_truth[torch.randperm(len(entity_truth), generator=generator).to(truth.device)]
+        best.append(match_facts(active, dealt[owner]).f1.amax(1))
+    return torch.stack(best)
+
+
+def _facts_of_entities(truth: torch.Tensor, entities: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Facts of each distinct entity ``[n_entities, n_facts]``, and the entity of each latent ``[n_entity_latents]``."""
+    if entities is None:
+        return truth, torch.arange(len(truth), device=truth.device)
+    if entities.shape != truth.shape[:1]:
+        raise ConfigError(
+            f"entities has shape {list(entities.shape)} for {len(truth)} latents: name one entity for each."
+        )
+    distinct, owner = torch.unique(entities.to(truth.device), return_inverse=True)
+    facts = truth.new_zeros(len(distinct), truth.shape[1])
+    facts[owner] = truth
+    wrong = (facts[owner] != truth).any(1).nonzero().flatten()
+    if len(wrong):
+        raise ConfigError(f"entity {int(entities[wrong[0]])} has other facts in one row of truth than in another.")
+    return facts, owner
