@@ -40,7 +40,9 @@ def test_batches_depend_on_seed_and_step_alone_and_cover_each_epoch() -> None:
 
 
 @pytest.mark.parametrize("family", [STANDARD, BATCHTOPK], ids=lambda f: f.architecture)
-def test_training_lowers_the_error_and_loads_as_a_saelens_folder(family: Family, data: Activations, tmp_path: Path) -> None:
+def test_training_lowers_the_error_and_loads_as_a_saelens_folder(
+    family: Family, data: Activations, tmp_path: Path
+) -> None:
     rows = data.train.only(family.tokens).activations
     sae = training.train(family, 32, rows, seed=0, out=tmp_path / "sae", metadata={"hook_name": "here"})
     losses = training.read_losses(tmp_path / "sae")

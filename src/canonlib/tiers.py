@@ -104,8 +104,8 @@ class Tier:
             raise ConfigError(f"meta_k ({self.meta_k}) must not exceed meta_latents ({self.meta_latents}).")
 
 
-STITCHED_SIZES = (16, 24, 32, 48, 64, 96, 128, 192)
-"""On all tokens: d_model is 128, and some 200 latents leave almost nothing of the residual stream to explain."""
+STITCHED_SIZES = (16, 20, 24, 32, 48, 64, 96, 128)
+"""On all tokens, up to d_model: beyond it, most of what is left to explain is the shrinkage of the L1 penalty."""
 ENTITY_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 """On entity mentions: up to about two latents for each of the world's entities."""
 WORLD = Tier(

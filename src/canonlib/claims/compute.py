@@ -1,0 +1,184 @@
+"""Every claim of the book, computed from a run's results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from canonlib.claims.model import Claim, verdict
+from canonlib.errors import unknown
+from canonlib.pipeline.run import Run
+
+STITCHED = "standard-all"
+"""The family that the stitching chapter follows: the paper's architecture, on all tokens."""
+ENTITY = "batchtopk-entities"
+"""The family that the entity story and the meta-SAE follow."""
+_RULES: list[Callable[[Run], Claim]] = []
+
+
+def _rule(rule: Callable[[Run], Claim]) -> Callable[[Run], Claim]:
+    _RULES.append(rule)
+    return rule
+
+
+def _claim(run: Run, holds: bool, *, paper: str = "", source: str = "", reason: str = "", **fields: Any) -> Claim:
+    mark = verdict(holds, paper, reason)
+    kept = reason if mark != "holds" and mark != "agrees" else ""
+    return Claim(paper=paper, source=source, verdict=mark, tier=run.tier.name, reason=kept, **fields)
+
+
+def span(values: list[float], digits: int = 2) -> str:
+    """ "0.91 to 0.98", or one number when they are equal at that precision."""
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return low if low == high else f"{low} to {high}"
+
+
+@_rule
+def world_known(run: Run) -> Claim:
+    """The model answers the fact prompts."""
+    known = run.knowledge["clause"]["accuracy"]
+    return _claim(
+        run, known["overall"] >= 0.98, id="world-known", chapter=1, bound="at least 98%",
+        sentence="The world's model answers single-attribute questions about every person and city.",
+        ours=f"{known['overall']:.1%} of {known['n']:,} questions",
+    )  # fmt: skip
+
+
+@_rule
+def world_causal(run: Run) -> Claim:
+    """Patching the entity's token flips the answers."""
+    flips = run.knowledge["clause"]["flips"]
+    return _claim(
+        run, flips["overall"] >= 0.95, id="world-causal", chapter=1, bound="at least 95%",
+        sentence="An entity's token carries its facts at the hook point: swapping it for another's flips the answer.",
+        ours=f"{flips['overall']:.1%} of {flips['n']:,} swaps",
+    )  # fmt: skip
+
+
+@_rule
+def size_entities(run: Run) -> Claim:
+    """Entities get latents of their own as the dictionary grows."""
+    rows = run.evaluation(ENTITY)
+    shares = [row["own_entities"] for row in rows]
+    small, large = rows[0]["n_latents"], rows[-1]["n_latents"]
+    return _claim(
+        run, shares[-1] > 5 * shares[0] and shares[-1] > 0.2, id="size-entities", chapter=2,
+        bound="at least a fifth of the entities at the largest size, five times the smallest's",
+        sentence="Larger dictionaries hold latents for single entities (F1 above 0.7) where smaller ones do not.",
+        ours=f"{shares[0]:.0%} of entities at {small:,} latents, {max(shares):.0%} at best, {shares[-1]:.0%} at {large:,}",
+    )  # fmt: skip
+
+
+@_rule
+def stitch_auc(run: Run) -> Claim:
+    """Cosine predicts the sign of the insertion effect."""
+    aucs = [p.summary["auc"] or 0.0 for p in run.pairs(STITCHED)]
+    return _claim(
+        run, min(aucs) >= 0.9, id="stitch-auc", chapter=3, bound="AUC of at least 0.9 for every adjacent pair",
+        paper="max decoder cosine tells novel from reconstruction latents", source="Leask et al. 2025, stitching",
+        sentence="Low maximum decoder cosine predicts that inserting a latent lowers the smaller SAE's error.",
+        ours=f"AUC {span(aucs)} over {len(aucs)} pairs",
+    )  # fmt: skip
+
+
+@_rule
+def stitch_novel(run: Run) -> Claim:
+    """All novel latents together help."""
+    ratios = [p.summary["mse_all_novel"] / p.summary["mse_small"] for p in run.pairs(STITCHED)]
+    return _claim(
+        run, max(ratios) < 1, id="stitch-novel", chapter=3, bound="MSE falls for every adjacent pair",
+        paper="error falls along the path", source="workshop abstract, 2024",
+        sentence="Inserting all novel latents of the next larger SAE lowers the smaller SAE's MSE.",
+        ours=f"to {span(ratios)} of the smaller SAE's MSE, every pair",
+    )  # fmt: skip
+
+
+@_rule
+def stitch_share(run: Run) -> Claim:
+    """How many latents are novel when the size doubles."""
+    shares = [p.summary["share_novel"] for p in run.doublings(STITCHED)]
+    mean = sum(shares) / len(shares)
+    return _claim(
+        run, 0.2 <= mean <= 0.5, id="stitch-share", chapter=3, bound="mean share between 20% and 50%",
+        paper="about a third", source="Matryoshka SAEs paper, citing it; stitching post: 35%",
+        sentence="When the dictionary doubles, about a third of the latents that fire are novel.",
+        ours=f"{mean:.0%} on average ({min(shares):.0%} to {max(shares):.0%})",
+        reason="a world of a few hundred entities and a one-million-parameter model are far smaller than GPT-2",
+    )  # fmt: skip
+
+
+@_rule
+def stitch_threshold(run: Run) -> Claim:
+    """The cosine that separates the classes best."""
+    cuts = [p.summary["threshold"] for p in run.pairs(STITCHED) if p.summary["threshold"] is not None]
+    middle = sorted(cuts)[len(cuts) // 2]
+    return _claim(
+        run, 0.6 <= middle <= 0.8, id="stitch-threshold", chapter=3, bound="median between 0.6 and 0.8",
+        paper="0.7", source="meta-SAE post, on GPT-2", sentence="The best cosine threshold is near 0.7.",
+        ours=f"median {middle:.2f} ({span(cuts)})",
+        reason="the threshold depends on the model's width and on the SAEs' sparsity",
+    )  # fmt: skip
+
+
+@_rule
+def meta_variance(run: Run) -> Claim:
+    """Variance explained by the meta-SAE."""
+    share = run.meta.summary["variance_explained"]
+    return _claim(
+        run, share >= 0.5, id="meta-variance", chapter=4, bound="at least half, in sample",
+        paper="55.47%", source="Leask et al. 2025, meta-SAEs",
+        sentence="A small meta-SAE with four active meta-latents explains at least half of the decoder's variance.",
+        ours=f"{share:.0%} ({run.tier.meta_latents} meta-latents on {run.meta.summary['n_alive']:,} latents)",
+    )  # fmt: skip
+
+
+@_rule
+def meta_control(run: Run) -> Claim:
+    """More than the controls."""
+    s = run.meta.summary
+    share, shuffled, gaussian = s["variance_explained"], s["variance_shuffled"], s["variance_random"]
+    return _claim(
+        run, share >= 2 * shuffled, id="meta-control", chapter=4, bound="at least twice the shuffled control's",
+        sentence="Decoder directions share parts: shuffled and random directions are explained far worse.",
+        ours=f"{share:.0%} against {shuffled:.0%} (shuffled) and {gaussian:.0%} (random)",
+    )  # fmt: skip
+
+
+@_rule
+def meta_facts(run: Run) -> Claim:
+    """Meta-latents are facts."""
+    s = run.meta.summary
+    return _claim(
+        run, s["mean_best_f1"] >= 1.5 * s["chance_best_f1"], id="meta-facts", chapter=4,
+        bound="mean best F1 of the meta-latents at least 1.5 times chance",
+        paper="by eye: Einstein is science, prominent figures, German, E...", source="meta-SAE post",
+        sentence="Meta-latents of entity latents coincide with the entities' true attributes.",
+        ours=f"mean best F1 {s['mean_best_f1']:.2f} against {s['chance_best_f1']:.2f} by chance; "
+        f"best: {s['best_names']}",
+    )  # fmt: skip
+
+
+_UNTESTED = (
+    ("unique-seeds", 5, "SAEs trained from other seeds find other latents.", "only one seed is trained so far"),
+    ("edit-facts", 5, "Editing one meta-latent changes one fact and leaves the others.", "edits are not built yet"),
+    ("gpt2", 5, "The numbers on GPT-2 small itself.", "its SAEs are fetched from the hub; not built yet"),
+)
+
+
+def compute(run: Run) -> list[Claim]:
+    """All claims of the run's tier, in chapter order; those not tested here are listed with the reason."""
+    tested = [rule(run) for rule in _RULES]
+    rest = [
+        Claim(id=i, chapter=c, sentence=s, paper="", source="", ours="", bound="", verdict="not tested here",
+              tier=run.tier.name, reason=why)
+        for i, c, s, why in _UNTESTED
+    ]  # fmt: skip
+    return sorted(tested, key=lambda claim: claim.chapter) + rest
+
+
+def claim(run: Run, claim_id: str) -> Claim:
+    """One claim by its id, computed without the others; ConfigError lists the ids."""
+    for rule in _RULES:
+        if rule.__name__.replace("_", "-") == claim_id:
+            return rule(run)
+    raise unknown("claim", claim_id, [rule.__name__.replace("_", "-") for rule in _RULES])

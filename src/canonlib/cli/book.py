@@ -1,0 +1,69 @@
+"""``canonlib notebooks``: execute chapters, with parameters when wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+
+def join_pairs(arguments: list[str]) -> list[str]:
+    """``-p NAME VALUE`` becomes ``-p NAME=VALUE`` (Typer has no repeated option with two values)."""
+    joined: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        joined.append(word)
+        if word in ("-p", "--parameter") and rest:
+            name = rest.pop(0)
+            joined.append(f"{name}={rest.pop(0)}" if "=" not in name and rest else name)
+    return joined
+
+
+class NotebooksCommand(TyperCommand):
+    """The command class that accepts ``-p NAME VALUE``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Join the pairs, then parse as usual."""
+        return super().parse_args(ctx, join_pairs(args))
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    from canonlib.errors import ConfigError
+
+    pairs: dict[str, str] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not name or not equals:
+            raise ConfigError(f"-p needs a name and a value, such as `-p seed 1`; got {item!r}.")
+        if name in pairs:
+            raise ConfigError(f"parameter {name} is given twice.")
+        pairs[name] = value
+    return pairs
+
+
+def run_notebooks(
+    chapters: Annotated[list[str] | None, typer.Argument(help="Number, name or its start; all when none.")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="Set a parameter; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the executed notebooks (not book/).")] = None,
+) -> None:
+    """Execute chapters into book/, or with -p or --out into a folder of their own (runs/<chapter>-<parameters>/)."""
+    from canonlib.book.runner import NotebookError, run_chapters
+
+    try:
+        done = run_chapters(chapters or [], _pairs(parameter or []), out)
+    except NotebookError as error:
+        # Printed here as it is: the cell's source and the traceback need their lines.
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    for item in done:
+        typer.echo(f"{item.path}  {'written' if item.changed else 'unchanged'}")
+
+
+notebooks = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+"""The command as an application of one, because a bare function could not carry its command class."""
+notebooks.command("notebooks", cls=NotebooksCommand)(run_notebooks)

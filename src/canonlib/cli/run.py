@@ -1,0 +1,45 @@
+"""``canonlib run``: a tier's whole line, from the model to the claims table."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+
+def run_command(
+    tier: Annotated[str, typer.Option(help="Which profile to run: world needs no network.")] = "world",
+    seed: Annotated[int, typer.Option(help="Seed of the data, the SAEs and the meta-SAE.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
+) -> None:
+    """Run a tier from model to claims table, reusing what is stored.
+
+    Stages: model, activations, SAE families, evaluation, stitching, meta-SAE, claims. Each stage is kept in the store
+    (see 'canonlib store ls'), so a second run takes seconds, and an interrupted one goes on where it stopped.
+
+    Examples:
+
+      canonlib run --tier world
+
+      CANONLIB_STORE=/data/store canonlib run --tier world --seed 1
+    """
+    from rich.console import Console
+
+    from canonlib import tiers
+    from canonlib.claims import table
+    from canonlib.claims.compute import compute
+    from canonlib.pipeline import Run
+    from canonlib.store import Store
+
+    console = Console()
+    line = Run(tiers.get(tier, seed=seed), Store(), progress=not quiet)
+    before = {a.key for a in line.store.artefacts()}
+    for stage in line.stages():
+        start = time.perf_counter()
+        stage.work()
+        fresh = [a for a in line.store.artefacts() if a.key not in before]
+        before |= {a.key for a in fresh}
+        done = f"{len(fresh)} made" if fresh else "reused from the store"
+        console.print(f"{stage.name:<32}{done:<24}{time.perf_counter() - start:7.1f} s", highlight=False)
+    console.print(table.rich_table(compute(line)))

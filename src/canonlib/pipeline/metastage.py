@@ -1,0 +1,139 @@
+"""The meta-SAE stage: train it on the base SAE's decoder, set it against controls, name meta-latents by facts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from canonlib.sae.selectivity import fact_membership, selectivity
+from canonlib.store import Artefact, Build, write_json, write_tensors
+from canonlib.tiers import Tier
+from canonlib.world import table
+
+if TYPE_CHECKING:
+    from canonlib.meta import MetaConfig, MetaName, MetaSAE
+    from canonlib.pipeline.run import Run
+
+BASE = "batchtopk-entities"
+"""The family whose decoder the meta-SAE is trained on."""
+CODE = ("canonlib.meta", "canonlib.world.table", "canonlib.world.match", "canonlib.sae.selectivity", __name__)
+N_BEST = 4
+"""Names quoted in the summary."""
+
+
+@dataclass(frozen=True, eq=False)
+class MetaResult:
+    """The stage's outcome."""
+
+    artefact: Artefact
+
+    @property
+    def meta(self) -> MetaSAE:
+        """The trained meta-SAE."""
+        from canonlib.meta import MetaSAE
+
+        return MetaSAE.load(self.artefact.folder / "meta")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """variance_explained, variance_random, variance_shuffled, mean_best_f1, chance_best_f1, best_names, ..."""
+        found: dict[str, Any] = self.artefact.json("summary.json")
+        return found
+
+    @property
+    def names(self) -> list[MetaName]:
+        """A name for each meta-latent: the fact it matches best, with precision and recall."""
+        from canonlib.meta import MetaName
+
+        return [MetaName(**row) for row in self.artefact.json("names.json")]
+
+    @property
+    def entity_latents(self) -> dict[str, int]:
+        """Name of an entity to the latent of the base SAE that detects it best, for entities with one of their own."""
+        found: dict[str, int] = self.artefact.json("entity-latents.json")
+        return found
+
+    @property
+    def active(self) -> torch.Tensor:
+        """bool [n_latents, n_meta]: which meta-latents each latent of the base SAE uses."""
+        return self.artefact.tensors("active.safetensors")["active"]
+
+    @property
+    def alive(self) -> torch.Tensor:
+        """bool [n_latents]: latents of the base SAE that fire in training; the meta-SAE is trained on these alone."""
+        return self.artefact.tensors("active.safetensors")["alive"]
+
+
+def meta_config(tier: Tier) -> MetaConfig:
+    """The tier's meta-SAE."""
+    from canonlib.meta import MetaConfig
+
+    return MetaConfig(n_latents=tier.meta_latents, k=float(tier.meta_k), seed=tier.seed)
+
+
+def meta_stage(run: Run) -> MetaResult:
+    """The meta-SAE of the run's tier, its controls and names, from the store or made now."""
+    base = run.family(BASE).artefacts[run.tier.meta_base]
+    config = {"base": base.key, "eval": run.data.key, "meta": asdict(meta_config(run.tier))}
+    return MetaResult(run.store.get_or_build("meta", config, lambda b: _build(b, run), code=list(CODE)))
+
+
+def _build(b: Build, run: Run) -> None:
+    from canonlib.meta import meta_activations, train_meta_sae, with_controls
+
+    sae, config = run.family(BASE).sae(run.tier.meta_base), meta_config(run.tier)
+    # A latent that never fires keeps the direction it started with, which says nothing about the model.
+    alive = selectivity(sae, run.data.train.only("entities")).fires > 0
+    rows = sae.W_dec.detach()[alive]
+    meta = train_meta_sae(rows, config, run.progress)
+    reports = with_controls(rows, config, run.progress, real=meta)
+    active = meta_activations(meta, sae) > 0
+    score, entity = selectivity(sae, run.data.eval.only("entities")).best_entity()
+    own = ((score > 0.5) & alive).nonzero()[:, 0]
+    names = _names(active[own], entity[own])
+    meta.save(b.folder / "meta")
+    write_json(b.folder / "names.json", [n.to_json() for n in names])
+    write_json(b.folder / "entity-latents.json", _best_latents(score, entity))
+    write_tensors(b.folder / "active.safetensors", {"active": active, "alive": alive})
+    write_json(b.folder / "summary.json", _summary(reports, names, len(own), int(alive.sum())))
+
+
+def _names(active: torch.Tensor, entity: torch.Tensor) -> list[MetaName]:
+    """Names of the meta-latents by the facts of the entities whose latents use them; none without entity latents."""
+    from canonlib.meta import name_meta_latents
+
+    if len(entity) == 0:
+        return []
+    facts, membership = fact_membership()
+    return name_meta_latents(active, membership.T[entity], [str(f) for f in facts], entities=entity)
+
+
+def _best_latents(score: torch.Tensor, entity: torch.Tensor) -> dict[str, int]:
+    """For each entity with a latent of F1 above 0.5, the latent of highest F1."""
+    best: dict[int, int] = {}
+    for latent in score.argsort(descending=True).tolist():
+        if score[latent] > 0.5:
+            best.setdefault(int(entity[latent]), latent)
+    everyone = table.entities()
+    return {everyone[e].name: latent for e, latent in sorted(best.items())}
+
+
+def _summary(reports: dict[str, Any], names: list[MetaName], n_entity_latents: int, n_alive: int) -> dict[str, Any]:
+    used = [n for n in names if n.n_users >= 3]
+    best = sorted(used, key=lambda n: -n.f1)[:N_BEST]
+    return {
+        "variance_explained": reports["real"].variance_explained,
+        "variance_random": reports["random"].variance_explained,
+        "variance_shuffled": reports["shuffled"].variance_explained,
+        "l0": reports["real"].l0,
+        "dead_fraction": reports["real"].dead_fraction,
+        "n_alive": n_alive,
+        "n_entity_latents": n_entity_latents,
+        "n_used": len(used),
+        "mean_best_f1": sum(n.f1 for n in used) / max(len(used), 1),
+        "chance_best_f1": sum(n.chance_f1 for n in used) / max(len(used), 1),
+        "n_beyond_chance": sum(n.p_value < 0.01 for n in used),
+        "best_names": ", ".join(f"{n.fact} {n.f1:.2f}" for n in best),
+    }

@@ -1,0 +1,122 @@
+"""One tier's whole line, stage by stage, each taken from the store or computed when first asked for.
+
+``Run(tiers.get("world"))`` costs nothing; ``run.data``, ``run.family("standard-all")``, ``run.evaluation(...)``,
+``run.pairs(...)``, ``run.meta`` and ``run.knowledge`` compute what they need. Chapters use it, and so does the
+command line: ``canonlib run`` walks all stages in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from canonlib import activations
+from canonlib.activations import Activations
+from canonlib.errors import ConfigError
+from canonlib.pipeline import knowledge, stitching
+from canonlib.pipeline.stitching import Pair
+from canonlib.sae import evaluation
+from canonlib.sae.family import TrainedFamily, train_families
+from canonlib.store import Store
+from canonlib.tiers import Tier
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from canonlib.pipeline.metastage import MetaResult
+
+
+class Stage(NamedTuple):
+    """One step of a run."""
+
+    name: str
+    work: Callable[[], Any]
+
+
+class Run:
+    """A tier's results; every property is computed once and kept."""
+
+    def __init__(self, tier: Tier, store: Store | None = None, progress: bool = True) -> None:
+        if tier.needs_hub:
+            raise ConfigError(
+                f"tier {tier.name!r} needs {tier.sae_release or tier.model!r} from the hub; running it is not built yet. "
+                "Use --tier world, which needs no network."
+            )
+        self.tier, self.store, self.progress = tier, store or Store(), progress
+        self._evaluations: dict[str, list[dict[str, Any]]] = {}
+        self._pairs: dict[tuple[str, int, int], Pair] = {}
+
+    @cached_property
+    def lm(self) -> TransformerBridge:
+        """The tier's model, a TransformerLens bridge."""
+        from canonlib.world import model
+
+        return model.load()
+
+    @cached_property
+    def data(self) -> Activations:
+        """Harvested activations."""
+        return activations.harvest(self.tier, self.store, self.progress)
+
+    @cached_property
+    def families(self) -> dict[str, TrainedFamily]:
+        """All SAE families, by name."""
+        trained = train_families(self.tier, self.tier.families, self.store, self.data, self.progress)
+        return {t.family.name: t for t in trained}
+
+    def family(self, name: str) -> TrainedFamily:
+        """One family by name; ConfigError lists the choices."""
+        self.tier.family(name)
+        return self.families[name]
+
+    @cached_property
+    def knowledge(self) -> dict[str, Any]:
+        """What the world's model knows, and whether it is causal at the hook (see ``pipeline.knowledge``)."""
+        return knowledge.measure(self.tier, self.store)
+
+    def evaluation(self, name: str) -> list[dict[str, Any]]:
+        """Table of one family, a row for each size (see ``sae.evaluation``)."""
+        if name not in self._evaluations:
+            self._evaluations[name] = evaluation.evaluate(
+                self.tier, self.family(name), self.store, self.data, self.progress
+            )
+        return self._evaluations[name]
+
+    def pairs(self, name: str) -> list[Pair]:
+        """Insertion effects for each pair of neighbouring sizes of one family."""
+        return self._stitch(name, stitching.neighbours)
+
+    def doublings(self, name: str) -> list[Pair]:
+        """Insertion effects for each size and its double, where the family has both."""
+        return self._stitch(name, stitching.doublings)
+
+    def _stitch(self, name: str, choose: Callable[[Sequence[int]], list[tuple[int, int]]]) -> list[Pair]:
+        trained = self.family(name)
+        wanted = choose(trained.sizes)
+        missing = [w for w in wanted if (name, *w) not in self._pairs]
+        for pair in stitching.stitch_pairs(trained, missing, self.store, self.data, self.progress and bool(missing)):
+            self._pairs[name, pair.small, pair.large] = pair
+        return [self._pairs[(name, *w)] for w in wanted]
+
+    @cached_property
+    def meta(self) -> MetaResult:
+        """The meta-SAE, its controls and its meta-latents' names."""
+        from canonlib.pipeline import metastage
+
+        return metastage.meta_stage(self)
+
+    def _stitch_all(self, name: str) -> None:
+        self.pairs(name)
+        self.doublings(name)
+
+    def stages(self) -> Iterator[Stage]:
+        """Every stage in order."""
+        yield Stage("model", lambda: self.knowledge)
+        yield Stage("activations", lambda: self.data)
+        yield Stage("SAE families", lambda: self.families)
+        for family in self.tier.families:
+            yield Stage(f"evaluate {family.name}", partial(self.evaluation, family.name))
+        for family in self.tier.families:
+            yield Stage(f"stitch {family.name}", partial(self._stitch_all, family.name))
+        yield Stage("meta-SAE", lambda: self.meta)

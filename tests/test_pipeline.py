@@ -1,0 +1,129 @@
+"""The whole line on a small tier: runs, is reused, goes on after kill -9, and yields every claim."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from worldhelpers import small_tier
+
+from canonlib import tiers
+from canonlib.claims import table
+from canonlib.claims.compute import claim, compute
+from canonlib.compare import nearest
+from canonlib.errors import ConfigError, CorruptArtefactError
+from canonlib.pipeline import Run
+from canonlib.store import Store
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    line = Run(small_tier(), Store(tmp_path_factory.mktemp("store")), progress=False)
+    for stage in line.stages():
+        stage.work()
+    return line
+
+
+def test_a_second_run_makes_nothing(run: Run) -> None:
+    before = {a.key for a in run.store.artefacts()}
+    again = Run(run.tier, run.store, progress=False)
+    for stage in again.stages():
+        stage.work()
+    assert {a.key for a in run.store.artefacts()} == before
+    assert again.meta.artefact.reused
+
+
+def test_pairs_hold_each_latents_effect_and_nearest_cosine(run: Run) -> None:
+    (pair,) = run.pairs("standard-all")
+    small, large = run.family("standard-all").sae(16), run.family("standard-all").sae(32)
+    near = nearest(large, small)
+    torch.testing.assert_close(pair.cosine, near.cosine[:, 0])
+    x = run.data.eval.activations.double()
+    j = int(pair.fires.argmax())
+    error = x - small(x.float()).double()
+    inserted = error - large.encode(x.float())[:, [j]].double() * large.W_dec[j].double()
+    change = inserted.square().mean() - error.square().mean()
+    assert pair.delta_mse[j].item() == pytest.approx(change.item(), rel=1e-3, abs=1e-9)
+
+
+def test_evaluation_rows_are_complete_and_sane(run: Run) -> None:
+    for name in run.families:
+        rows = run.evaluation(name)
+        assert [r["n_latents"] for r in rows] == list(run.family(name).sizes)
+        for r in rows:
+            assert 0 <= r["dead_fraction"] <= 1
+            assert 0 < r["fvu"] < 1.5
+            assert r["ce_clean"] < r["ce_zeroed"]
+
+
+def test_every_claim_is_computed_and_survives_json(run: Run) -> None:
+    claims = compute(run)
+    assert len({c.id for c in claims}) == len(claims) >= 10
+    assert table.loads(table.dumps(claims)) == claims
+    assert claim(run, "stitch-auc") == next(c for c in claims if c.id == "stitch-auc")
+    with pytest.raises(ConfigError, match="stitch-acu.*stitch-auc"):
+        claim(run, "stitch-acu")
+
+
+def test_unknown_family_and_hub_tier_are_named(run: Run) -> None:
+    with pytest.raises(ConfigError, match="unknown family 'standard'.*standard-all"):
+        run.family("standard")
+    with pytest.raises(ConfigError, match=r"gpt2-small.*from the hub.*--tier world"):
+        Run(tiers.get("gpt2-small"))
+
+
+def test_a_flipped_byte_is_found_and_named(run: Run, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(run.store.root, tmp_path / "store")
+    copy = Run(run.tier, Store(tmp_path / "store"), progress=False)
+    weights = next((tmp_path / "store" / "sae").glob("*/sae_weights.safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[-5] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(CorruptArtefactError, match=r"sae_weights.safetensors"):
+        _ = copy.families
+
+
+SCRIPT = """
+import sys
+from worldhelpers import small_tier
+from canonlib.pipeline import Run
+from canonlib.sae import training
+from canonlib.store import Store
+from dataclasses import replace
+training.CHECKPOINT_EVERY = 20
+if __name__ == "__main__":
+    tier = small_tier()
+    tier = replace(tier, families=tuple(replace(f, steps=int(sys.argv[2])) for f in tier.families))
+    run = Run(tier, Store(sys.argv[1]), progress=False)
+    print(len(run.families))
+"""
+
+
+def test_kill_9_in_training_and_run_again(tmp_path: Path) -> None:
+    (tmp_path / "go.py").write_text(SCRIPT)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(tmp_path / "go.py"), str(tmp_path / "store"), "120"]
+    first = subprocess.Popen(
+        command, env=env, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    limit = time.monotonic() + 120
+    while not list((tmp_path / "store").glob("sae/*/sae_weights.safetensors")) and first.poll() is None:
+        assert time.monotonic() < limit, "no SAE was finished in two minutes"
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    done = {p.parent.name for p in (tmp_path / "store").glob("sae/*/manifest.json")}
+    out = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=True)
+    assert out.stdout.strip() == "2"
+    everything = {p.parent.name for p in (tmp_path / "store").glob("sae/*/manifest.json")}
+    assert done < everything
+    assert len(everything) == 4
+    assert not Store(tmp_path / "store").verify()
