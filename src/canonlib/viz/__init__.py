@@ -1,0 +1,52 @@
+"""What does it look like? Plotly figures with one template, token views, one palette by meaning.
+
+>>> from canonlib.viz import setup_plotly, line_by_size
+>>> setup_plotly()
+"""
+
+from __future__ import annotations
+
+from canonlib.viz.boxes import ClaimBox, Say, claim_box, claims_table, say, table
+from canonlib.viz.contexts import top_contexts
+from canonlib.viz.curves import training_curves
+from canonlib.viz.entity import entity_graph
+from canonlib.viz.figures import bars, effect_scatter, fact_heatmap, line_by_size, roc_figure
+from canonlib.viz.graph import meta_graph
+from canonlib.viz.paired import paired_dots
+from canonlib.viz.pictures import directions_figure, dot_rows, rank_figure
+from canonlib.viz.template import CONTROL, LARGE, META, SIZE_RAMP, SMALL, TRUTH, setup_plotly, size_colors
+from canonlib.viz.tokens import TokenView, attention_patterns, colored_tokens, colored_tokens_multi
+
+__all__ = [
+    "CONTROL",
+    "LARGE",
+    "META",
+    "SIZE_RAMP",
+    "SMALL",
+    "TRUTH",
+    "ClaimBox",
+    "Say",
+    "TokenView",
+    "attention_patterns",
+    "bars",
+    "claim_box",
+    "claims_table",
+    "colored_tokens",
+    "colored_tokens_multi",
+    "directions_figure",
+    "dot_rows",
+    "effect_scatter",
+    "entity_graph",
+    "fact_heatmap",
+    "line_by_size",
+    "meta_graph",
+    "paired_dots",
+    "rank_figure",
+    "roc_figure",
+    "say",
+    "setup_plotly",
+    "size_colors",
+    "table",
+    "top_contexts",
+    "training_curves",
+]

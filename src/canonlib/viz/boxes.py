@@ -1,0 +1,83 @@
+"""Computed prose: sentences and claim boxes whose numbers come from the cell that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from canonlib.claims import Claim
+from canonlib.claims.table import MARKS, markdown
+
+
+class Say:
+    """A Markdown paragraph with computed numbers, shown as text wherever a notebook is shown."""
+
+    def __init__(self, text: str) -> None:
+        self.text = " ".join(text.split())
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class ClaimBox:
+    """A claim: the sentence, the paper's value with its place, ours, what would count, the verdict."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Label and text of each line of the box."""
+        c = self.claim
+        rows = [("Paper", f"{c.paper} ({c.source})")] if c.paper else []
+        rows += [("Ours", c.ours)] if c.ours else []
+        rows += [("Counts as agreement", c.bound)] if c.bound else []
+        rows += [("Why", c.reason)] if c.reason else []
+        return [*rows, ("Verdict", MARKS[c.verdict])]
+
+    def _repr_html_(self) -> str:
+        kind = self.claim.verdict.split()[0]
+        lines = "".join(f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>" for label, text in self.rows())
+        return f'<div class="canon-claim canon-claim-{kind}"><p>{escape(self.claim.sentence)}</p><dl>{lines}</dl></div>'
+
+    def __repr__(self) -> str:
+        return "\n".join([self.claim.sentence, *(f"  {label}: {text}" for label, text in self.rows())])
+
+
+def say(text: str) -> Say:
+    """Show a Markdown paragraph: ``say(f"We found {n} latents.")`` as a cell's last line."""
+    return Say(text)
+
+
+def claim_box(claim: Claim) -> ClaimBox:
+    """Show a claim with its verdict."""
+    return ClaimBox(claim)
+
+
+def table(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]]) -> Say:
+    """A Markdown table of computed rows; ``columns`` maps a key to its header and its format, such as ``".1%"``.
+
+    Columns with a format are numbers and stand to the right; those with an empty one are texts. None and NaN, for what
+    does not exist, become a dash.
+    """
+    head = "| " + " | ".join(header for header, _ in columns.values()) + " |"
+    rule = "|" + "".join("---:|" if spec else "---|" for _, spec in columns.values())
+    body = ["| " + " | ".join(_cell(row[key], spec) for key, (_, spec) in columns.items()) + " |" for row in rows]
+    out = Say("")
+    out.text = "\n".join([head, rule, *body])
+    return out
+
+
+def claims_table(claims: Iterable[Claim]) -> Say:
+    """The claims as a Markdown table, one row for each: sentence, paper, ours, verdict."""
+    out = Say("")
+    out.text = markdown(claims)
+    return out
+
+
+def _cell(value: Any, spec: str) -> str:
+    missing = value is None or value != value
+    return "–" if missing else format(value, spec)

@@ -1,0 +1,48 @@
+"""Where does a latent fire? The texts around its strongest activations, as short strings for hovers and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import torch
+
+from canonlib.errors import ConfigError, require_positive
+
+if TYPE_CHECKING:
+    from canonlib.activations import Split
+
+# Template text repeats: this many of the strongest tokens are looked through for texts that differ.
+_CANDIDATES = 64
+
+
+def top_contexts(latents: torch.Tensor, split: Split, documents: torch.Tensor, words: Sequence[str], k: int = 3,
+                 width: int = 4) -> list[list[str]]:  # fmt: skip
+    """For each latent up to ``k`` different texts that activate it most, strongest first; empty if it never fires.
+
+    ``latents`` are activations ``[n_tokens, n_latents]`` on the rows of ``split``; ``documents``
+    ``[n_documents, context]`` are the token ids that the split was harvested from, and ``words[id]`` their text. A
+    text is the token in bold (``<b>``, which Plotly and Markdown both show) after ``width`` tokens before it, the
+    first token of a document (``<bos>``) left out. Raises ``ConfigError`` when ``latents`` and ``split`` differ in
+    length, or ``k`` or ``width`` is below 1.
+    """
+    require_positive("k", k)
+    require_positive("width", width)
+    if latents.ndim != 2 or len(latents) != len(split):
+        raise ConfigError(f"latents must be [{len(split)}, n_latents], a row per token, got {list(latents.shape)}.")
+    top = latents.topk(min(_CANDIDATES, len(latents)), dim=0)
+    found = []
+    for values, rows in zip(top.values.T, top.indices.T, strict=True):
+        texts: dict[str, None] = {}
+        for row in rows[values > 0].tolist():
+            texts.setdefault(_text(documents[int(split.document[row])], int(split.position[row]), words, width))
+            if len(texts) == k:
+                break
+        found.append(list(texts))
+    return found
+
+
+def _text(document: torch.Tensor, position: int, words: Sequence[str], width: int) -> str:
+    before = [escape(words[t], quote=False) for t in document[max(1, position - width) : position].tolist()]
+    return " ".join([*before, f"<b>{escape(words[int(document[position])], quote=False)}</b>"])
