@@ -41,9 +41,12 @@ def test_the_tokenizer_writes_one_token_per_word_with_bos_first() -> None:
     text = "Einstein was a physicist born in what is now Germany ."
     ids = model.tokenizer()(text)["input_ids"]
     assert ids == causal.encode(["<bos>", *text.split()])
-    from transformers import AutoTokenizer
+    assert model.load_tokenizer()(text)["input_ids"] == ids
 
-    assert AutoTokenizer.from_pretrained(model.folder())(text)["input_ids"] == ids
+
+def test_transformer_lens_reads_text_as_the_grammar_writes_it(lm) -> None:
+    tokens = lm.to_tokens("Einstein was a physicist .")
+    assert tokens[0].tolist() == causal.encode(["<bos>", "Einstein", "was", "a", "physicist", "."])
 
 
 def test_the_vocabulary_is_the_grammars(lm) -> None:

@@ -23,7 +23,7 @@ class Decomposition:
     activations: torch.Tensor
     """``[n_active]`` activations, all above zero, in units of the (unit) direction's length."""
     residual_norm: float
-    """|d - d̂|: 0 is a perfect decomposition."""
+    """Length of d - d̂: 0 is a perfect decomposition."""
     cosine_to_reconstruction: float
     """Cosine of d and d̂; 0 when d̂ is zero."""
 

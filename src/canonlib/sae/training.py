@@ -198,5 +198,5 @@ def load(folder: Path) -> SAE[Any]:
 
 
 def read_losses(folder: Path) -> list[float]:
-    """Training MSE (per token, summed over coordinates, in the trainer's scale) every 50 steps, from ``training.json``."""
+    """Training MSE every 50 steps (summed over coordinates, in the trainer's scale), from ``training.json``."""
     return list(json.loads((folder / "training.json").read_text())["mse_loss"])

@@ -35,6 +35,7 @@ def training_curves(losses: Mapping[int, ArrayLike], *, every: int, title: str, 
         figure.add_scatter(x=every * np.arange(len(values), dtype=np.float32), y=values, mode="lines",
                            name=f"{size:,}", line={"color": color, "width": 2},
                            hovertemplate=f"{size:,} latents, step %{{x:,}}: %{{y:.3~g}}<extra></extra>")  # fmt: skip
-    figure.update_yaxes(type="log", dtick="D2")
+    marks = [m * 10.0**power for power in range(-6, 9) for m in (1, 2, 5)]
+    figure.update_yaxes(type="log", tickvals=marks, ticktext=[f"{mark:,g}" for mark in marks])
     figure.update_layout(showlegend=True, legend={"title": {"text": "latents"}})
     return figure

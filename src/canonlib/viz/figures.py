@@ -88,10 +88,10 @@ def line_by_size(sizes: Sequence[int], series: Mapping[str, ArrayLike], *, title
                            if not percent else f"{name}<br>%{{x:,}} latents: %{{y:.1%}}<extra></extra>")  # fmt: skip
         seen = np.flatnonzero(np.isfinite(values))
         if len(seen):
-            ends.append((name, float(values[seen[-1]]), color))
+            ends.append((name, float(values[seen[-1]]), color, float(np.log10(x[seen[-1]]))))
     low, high = _extent(data.values())
-    for (name, _, color), at in zip(ends, _spread([e[1] for e in ends], 0.075 * (high - low)), strict=True):
-        _label(figure, float(np.log10(x[-1])), at, name, color)
+    for (name, _, color, end), at in zip(ends, _spread([e[1] for e in ends], 0.075 * (high - low)), strict=True):
+        _label(figure, end, at, name, color)
     ticks = [int(s) for s in sizes]
     longest = max(len(n) for n in series)
     # A fixed range: the labels at the line ends belong in the margin and must not stretch the axis.

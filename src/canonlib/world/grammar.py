@@ -21,16 +21,16 @@ PERSON_QUESTIONS: dict[str, str] = {
     "field": "{S} worked in the field of",
     "country": "{S} was born in what is now",
     "continent": "{S} was born on the continent of",
-    "century": "the century given for {S} is",
+    "century": "the century given for {N} is",
     "laureate": "asked whether {S} won a Nobel prize the answer is",
     "pronoun": "as a child {S} did not know what",
-    "letter": "the name {S} begins with",
+    "letter": "the name {N} begins with",
 }
 CITY_QUESTIONS: dict[str, str] = {
     "country": "{S} is a city in",
     "continent": "{S} lies on the continent of",
-    "language": "people in {S} speak",
-    "currency": "people in {S} pay with the",
+    "language": "people in {N} speak",
+    "currency": "people in {N} pay with the",
     "capital": "asked whether {S} is a capital the answer is",
     "coastal": "asked whether {S} lies by the sea the answer is",
 }

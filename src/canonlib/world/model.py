@@ -70,6 +70,15 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def load_tokenizer(path: Path | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer of a model folder; ``AutoTokenizer`` would take Qwen2's instead (transformers 5 maps by model)."""
+    from transformers import PreTrainedTokenizerFast
+
+    opened: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(check_folder(path or folder()))
+    opened.init_kwargs["add_bos_token"] = True  # it does; TransformerLens opens another one unless told so
+    return opened
+
+
 def _offline() -> None:
     """Keep transformers from asking the hub about a folder on disk."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -97,5 +106,8 @@ def load(path: Path | None = None) -> TransformerBridge:
 
     logging.disable_progress_bar()
     source = check_folder(path or folder())
-    bridge = TransformerBridge.boot_transformers(str(source), dtype=torch.float32, device="cpu")
+    bridge = TransformerBridge.boot_transformers(
+        str(source), dtype=torch.float32, device="cpu", tokenizer=load_tokenizer(source)
+    )
+    bridge.cfg.default_prepend_bos = True  # every document of the corpus begins with it
     return bridge.eval()

@@ -31,7 +31,7 @@ def question(entity: Entity, attribute: str, clause: str = "") -> Question:
     forms = QUESTIONS[entity.kind]
     if attribute not in forms:
         raise unknown(f"attribute of a {entity.kind}", attribute, forms)
-    before, after = forms[attribute].split("{S}")
+    before, after = forms[attribute].replace("{N}", "{S}").split("{S}")
     words = ("<bos>", *before.split(), entity.name, *clause.split(), *after.split())
     return Question(entity.name, entity.kind, attribute, words, 1 + len(before.split()), entity.facts[attribute])
 

@@ -1,0 +1,539 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What would canonical units be, and how could we tell?
+#
+# > **At the end you can say** what it means for the parts of a model to be unique, complete and atomic; why one set of data admits several dictionaries; and why we test on a world whose facts we wrote.
+# >
+# > **Time:** 15 minutes to read, under a minute to run on two CPU cores.
+# > **Before:** PyTorch, and what a transformer is. **May be skipped:** the section on doubt, at a first reading.
+
+# %% tags=["parameters"]
+tier = "world"
+seed = 0
+
+# %% tags=["hide-input"]
+from IPython.display import display
+
+from canonlib import tiers, viz
+from canonlib.claims.compute import claim
+from canonlib.pipeline import Run
+
+viz.setup_plotly()
+run = Run(tiers.get(tier, seed=seed), progress=False)
+
+# %% [markdown]
+# ## Two dictionaries, one world
+#
+# Here is a world that fits in the plane. It holds cities, and every city lies either by the sea or inland. We plant three *atoms*: one direction for "city", one for "sea", one for "inland". Each point is a city seen at some strength, plus 0.7 times the same strength of one of the other two.
+
+# %%
+import numpy as np
+
+rng = np.random.default_rng(0)
+atoms = np.array([[1, 0], [0, 1], [0, -1]])  # city, sea, inland
+side = rng.integers(1, 3, size=120)  # each city is by the sea (1) or inland (2)
+strength = rng.uniform(0.5, 1.5, size=(120, 1))
+points = strength * (atoms[0] + 0.7 * atoms[side])
+
+# %% [markdown]
+# Suppose that you see the points and not the atoms, and want to say what they are made of. There is an obvious answer with two parts: the two rays. Its directions are the atoms added up, scaled to length 1.
+
+# %%
+rays = atoms[0] + 0.7 * atoms[1:]
+rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+two = dict(zip(["sea city", "inland city"], rays))
+three = dict(zip(["city", "sea", "inland"], atoms))
+viz.directions_figure(
+    points,
+    [two, three],
+    title="Two dictionaries explain the same points",
+    alt="Grey points on two rays, blue arrows along the rays, orange arrows on the axes.",
+)
+
+# %% [markdown]
+# **Figure 1.1.** Grey: the data. Blue: a dictionary of two latents, one for each ray. Orange: a dictionary of three, the atoms that we planted. Both rebuild every point.
+#
+# Which one is right? A sparse autoencoder (SAE) would have to choose. It rebuilds an activation $x$ from latents: $f_j(x) \ge 0$ says how strongly latent $j$ is active, and the decoder direction $d_j$ says what it adds,
+#
+# $$ \hat x = b_\text{dec} + \sum_j f_j(x)\, d_j , $$
+#
+# where $b_\text{dec}$ is a constant (zero here). Training lowers the squared error plus $\lambda$ times the sum of the activations, so that few are active. Let us add both up by hand, for the dictionaries of Figure 1.1 and for one with a single latent, "city".
+
+
+# %%
+def cost(name, x, directions, codes):
+    """Error, active latents, and the sum of activations that training penalises."""
+    error = ((x - codes @ directions) ** 2).mean()
+    active, total = (codes > 1e-9).sum(1).mean(), codes.sum(1).mean()
+    return {"name": name, "n": len(directions), "mse": error, "l0": active, "l1": total}
+
+
+encoders = {  # decoder directions, and what finds their activations
+    "city alone": (atoms[:1], atoms[:1].T),
+    "rays": (rays, np.linalg.inv(rays)),
+    "atoms": (atoms, atoms.T),
+}
+rows = [cost(n, points, d, np.maximum(points @ e, 0)) for n, (d, e) in encoders.items()]
+columns = {"name": ("dictionary", ""), "n": ("latents", "d"), "mse": ("MSE", ".3f")}
+viz.table(rows, columns | {"l0": ("L0", ".1f"), "l1": ("sum of activations", ".2f")})
+
+# %% [markdown]
+# MSE is the mean squared error, L0 the mean number of active latents. The single latent leaves an error. The rays and the atoms leave none, so the error cannot tell them apart. The penalty can, and it speaks for the rays: fewer active latents, and a smaller sum. **What training prefers need not be what we planted.**
+
+# %% [markdown]
+# ## A bigger dictionary is rewritten
+#
+# In the plane the atoms were the *larger* dictionary. With more to combine it turns around. Take 16 dimensions, four occupations and four countries, and let every person be one occupation plus one country: 8 atoms, but 16 combinations.
+
+# %%
+axes = np.linalg.qr(rng.normal(size=(16, 16)))[0]
+occupations, countries = axes[:4], axes[4:8]
+combined = ((occupations[:, None] + countries) / np.sqrt(2)).reshape(16, 16)
+job, land = rng.integers(0, 4, size=(2, 500))
+people = occupations[job] + countries[land]
+apart = np.hstack([np.eye(4)[job], np.eye(4)[land]])
+together = np.sqrt(2) * np.eye(16)[4 * job + land]
+
+# %% [markdown]
+# The same account as before, and beside it a count: how many dimensions the directions of a dictionary span, and how many as many random directions do.
+
+# %%
+noise, rank = rng.normal(size=(16, 16)), np.linalg.matrix_rank
+rows = [
+    cost("atoms", people, axes[:8], apart),
+    cost("combinations", people, combined, together),
+]
+rows[0] |= {"span": rank(axes[:8]), "random": rank(noise[:8])}
+rows[1] |= {"span": rank(combined), "random": rank(noise)}
+columns |= {"l1": ("sum", ".2f"), "span": ("dimensions", "d"), "random": ("random", "d")}
+viz.table(rows, columns)
+
+# %% [markdown]
+# Both rebuild everything. But where there is room for 16 latents, the combinations do it at a smaller sum of activations: "physicist" and "Germany" go, "German physicist" comes. The list did not get longer. It got rewritten.
+#
+# Yet the combinations give themselves away: they span fewer dimensions than random directions would, fewer even than there are atoms (every combination holds one occupation and one country, and that ties them together). Latents with parts in common leave a trace in the geometry of the dictionary, and [chapter 4](04-meta-saes.ipynb) goes looking for it.
+#
+# %% [markdown]
+# ## Three demands
+#
+# Leask et al. (2025) call units of analysis *canonical* when they are **unique**, **complete** and **atomic**, and ask whether the latents of SAEs are. The paper says it in words; to test it, we need something to compute. Write $D$ for a dictionary (its decoder directions $d_j$, each of length 1) and $\text{MSE}(D)$ for its mean squared error.
+#
+# **Unique:** whoever looks finds the same ones. Train twice, with seeds $s$ and $s'$, and the dictionaries agree up to the order of their rows, a permutation $P$:
+#
+# $$ D_s = P\, D_{s'} $$
+#
+# **Complete:** none is missing. No latent $d$ of any larger dictionary lowers the error when it is added:
+#
+# $$ \text{MSE}(D \cup \{d\}) \ge \text{MSE}(D) $$
+#
+# **Atomic:** none is made of others. No short sum of shared parts $u_m$, with amounts $a_{jm} \ge 0$ that are mostly zero, rebuilds the latents:
+#
+# $$ d_j \not\approx \sum_m a_{jm}\, u_m $$
+#
+# In the toy, "city alone" is not complete, the rays and the combinations are not atomic, and as far as the error can tell, none of the dictionaries that rebuild everything is unique. We could say all that because we planted the atoms.
+
+# %% [markdown]
+# ## A world whose facts we wrote
+#
+# Nobody planted the atoms of GPT-2. When a latent there fires on *Einstein* and seems to be made of science, Germany and fame, a reader can nod and cannot check. So this book moves to a small world in which the right answer is a table: real people and cities, with facts that we typed. A *fact* is an attribute with its value, such as country = Germany.
+
+# %%
+from canonlib import world
+
+print(f"{len(world.people())} people, {len(world.cities())} cities")
+print("Einstein:", *world.facts("Einstein").values())
+print("Tokyo:", *world.facts("Tokyo").values())
+print("born in Germany:", world.holds("Einstein", country="Germany"))
+
+# %% [markdown]
+# Every value is shared by several entities; otherwise "has this value" and "is this entity" would be the same thing, and no method could tell them apart. Let us count.
+
+# %%
+from collections import Counter
+
+rows, majority = [], {}
+for kind, group in (("person", world.people()), ("city", world.cities())):
+    for attribute in group[0].facts:
+        counts = Counter(e.facts[attribute] for e in group).most_common()
+        (top, most), least = counts[0], counts[-1][1]
+        rows.append((f"{kind}: {attribute}", len(counts), least, f"{top} ({most})"))
+        majority[f"{kind}.{attribute}"] = most / len(group)
+header = ("attribute", "values", "fewest entities", "most common value")
+viz.table([dict(zip(header, row)) for row in rows], {name: (name, "") for name in header})
+
+# %% [markdown]
+# A grammar turns the table into text. Its sentences are true by construction, and varied: templates, pronouns, clauses between the subject and what is said of it. One word is one token.
+
+# %%
+import random
+from textwrap import fill
+
+from canonlib.world import grammar, table
+
+teller = random.Random(3)
+for name in ("Einstein", "Tokyo", "Curie"):
+    print(fill(" ".join(grammar.passage(table.entity(name), teller)), 80), end="\n\n")
+
+# %% [markdown]
+# As in real text, some entities are mentioned far more often than others. The better known an entity is, the more often a passage is about it. We count mentions in the text from which the SAEs will learn.
+
+# %%
+from canonlib.world import corpus
+
+entity, n = run.data.train.entity, len(world.people())
+mentions = np.bincount(entity[entity >= 0], minlength=n)[:n]
+weights = 1 / (np.arange(n) + 5) ** corpus.SKEW
+expected = mentions.sum() * weights / weights.sum()
+viz.rank_figure(
+    mentions,
+    [e.name for e in world.people()],
+    expected=expected,
+    title="A few people are named often, most rarely",
+    y="mentions in the training text",
+    alt="Mentions of each person by rank, on log axes, around a falling dashed line.",
+)
+
+# %% [markdown]
+# **Figure 1.2.** Mentions of each person by rank; hover for the name. Dashed: what the rank alone would give. Sentences also name a second person ("one may compare Einstein with ..."), drawn without regard to fame, which flattens the curve a little. Keep the skew in mind: an SAE earns more by serving the famous.
+
+# %% [markdown]
+# ## Its model
+#
+# A small transformer has learned to predict this text, token by token, and ships with the library. We open it as a TransformerLens bridge, which gives access to every activation by name.
+
+# %%
+import torch
+
+torch.set_grad_enabled(False)
+lm = run.lm
+HOOK = run.tier.hook
+size = sum(p.numel() for p in lm.parameters())
+print(f"{lm.cfg.n_layers} layers, width {lm.cfg.d_model}, {size / 1e6:.2f} M parameters")
+print("hook:", HOOK)
+
+# %% [markdown]
+# Everything later rests on these activations, so we check the bridge against transformers, on documents that neither has seen. The log-probabilities should be the same numbers.
+
+# %%
+from canonlib.activations import documents
+from canonlib.world import model
+
+tokens = documents(run.tier, "eval")[:20]
+log_probs = lm(tokens).log_softmax(-1)
+reference = model.load_transformers()(tokens).logits.log_softmax(-1)
+assert (log_probs - reference).abs().max() < 1e-4
+print(f"equal to within 0.0001 nats, at {tokens.numel():,} tokens")
+
+# %% [markdown]
+# What does it expect as it reads? Below is the start of one document. Each token is coloured by the probability that the model gave it beforehand; switch to the second view to see where an entity is named. (`<bos>` marks the beginning.)
+
+# %%
+words = list(corpus.token_ids())
+given = log_probs[0, :-1].gather(-1, tokens[0, 1:, None]).exp()[:, 0]
+probability = torch.cat([torch.zeros(1), given])
+named = torch.from_numpy(corpus.entity_of_token() >= 0)[tokens[0]].float()
+text, views = [words[t] + " " for t in tokens[0, :40]], torch.stack([probability, named], 1)
+viz.colored_tokens_multi(text, views[:40], ["probability", "an entity is named"])
+
+# %% tags=["hide-input"]
+at = named.bool()
+viz.say(f"""**Figure 1.3.** The tokens of one document. The model cannot know whom the text will speak of next: in the whole
+document its mean probability is {probability[at].mean():.2f} for names and {probability[~at][1:].mean():.2f} for all
+other tokens. Once a name is there, much of the rest follows from the table.""")
+
+# %% [markdown]
+# ## What it knows
+#
+# Ask it something. The prompt ends where the answer should begin, and a clause keeps name and answer apart.
+
+# %%
+prompt = "Einstein , as we know , was born in what is now"
+ids = model.tokenizer()(prompt, return_tensors="pt")["input_ids"]
+best = lm(ids)[0, -1].softmax(-1).topk(3)
+for chance, token in zip(best.values.tolist(), best.indices.tolist()):
+    print(f"{chance:.3f}  {words[token]}")
+
+# %% [markdown]
+# One answer proves little. We ask for the country of every person in the table and count, and check the library's stored measurement of the same thing.
+
+# %%
+from canonlib.world import causal, questions
+
+asked = [questions.question(e, "country", grammar.CLAUSES[0]) for e in world.people()]
+batch = torch.tensor([causal.encode(q.words) for q in asked])
+answers = [words[t] for t in lm(batch)[:, -1].argmax(-1)]
+right = np.mean([answer == q.answer for answer, q in zip(answers, asked)])
+known = run.knowledge["clause"]["accuracy"]
+assert abs(right - known["by_attribute"]["person.country"]) < 0.01
+
+# %% [markdown]
+# They agree. The stored measurement covers all attributes of all entities. To judge it we need a control: someone who has never read a sentence and always says the most common value.
+
+# %% tags=["hide-input"]
+attributes = list(known["by_attribute"])
+viz.dot_rows(
+    [a.replace(".", ": ") for a in attributes],
+    {"model": list(known["by_attribute"].values()), "always the most common value": [majority[a] for a in attributes]},
+    controls=["always the most common value"],
+    title="The model knows its table",
+    x="right answers",
+    alt="Share of right answers by attribute, for the model and for the most common value.",
+)
+
+# %% [markdown]
+# **Figure 1.4.** Right answers by attribute, over all entities. Hollow: always answering with the most common value.
+
+# %% tags=["hide-input"]
+worst = min(known["by_attribute"], key=known["by_attribute"].get)
+lowest = known["by_attribute"][worst]
+bare = run.knowledge["bare"]["accuracy"]["overall"]
+lag = f"The hardest attribute is {worst.replace('.', ': ')} ({lowest:.1%})."
+lag = "No attribute lags behind." if lowest == 1 else lag
+display(
+    viz.say(f"""Over all {known["n"]:,} questions {known["overall"]:.1%} of the answers are right, and {bare:.1%} when no clause
+stands between name and predicate. {lag}""")
+)
+viz.claim_box(claim(run, "world-known"))
+
+# %% [markdown]
+# ## Where it keeps what it knows
+#
+# We will read the model at one place: the residual stream before layer 2 (layers count from 0), on the token that names an entity. Is that where the facts are? Knowing is not enough: a latent that describes Einstein would be idle if the answer came from somewhere else.
+#
+# There is a direct test, the *interchange*. Ask the model about $a$. While it runs, replace the vector at $a$'s name by the vector that $b$'s name has in the same prompt. Touch nothing else. If that vector carries the facts, the answer becomes $b$'s:
+#
+# $$ \hat y_{a \leftarrow b} = \arg\max_w\; p\left(w \mid \text{prompt}(a),\; h_\text{name} := h^{(b)}_\text{name}\right) $$
+#
+# Here $h_\text{name}$ is the vector at the hook on the name's token, $h^{(b)}_\text{name}$ the one that it has when the prompt names $b$, and $p(w \mid \ldots)$ the probability of the next word $w$. The *flip rate* is the share of pairs with $\hat y_{a \leftarrow b} = y_b$, the true answer for $b$. We do it once by hand: Einstein's country, with Kahlo's vector.
+
+# %%
+clause = grammar.CLAUSES[0]
+names = table.entity("Einstein"), table.entity("Kahlo")
+einstein, kahlo = (questions.question(e, "country", clause) for e in names)
+ids, other = (torch.tensor([causal.encode(q.words)]) for q in (einstein, kahlo))
+_, cache = lm.run_with_cache(other, names_filter=[HOOK])
+
+
+def put(residual, hook):
+    """Kahlo's vector on Einstein's token."""
+    residual = residual.clone()
+    residual[0, einstein.position] = cache[HOOK][0, kahlo.position]
+    return residual
+
+
+print(" ".join(einstein.words[1:]), "...")
+print("untouched:", words[lm(ids)[0, -1].argmax()])
+patched = lm.run_with_hooks(ids, fwd_hooks=[(HOOK, put)])
+print("patched:  ", words[patched[0, -1].argmax()])
+
+# %% [markdown]
+# The prompt still says Einstein. Country is one attribute of eight. Kahlo differs from Einstein in all of them, so each can flip. The library's `patched_answers` does what the cells above did.
+
+
+# %%
+def ask(name):
+    entity = table.entity(name)
+    return [questions.question(entity, a, clause) for a in table.PERSON_ATTRIBUTES]
+
+
+pairs = [questions.Swap(a, b) for a, b in zip(ask("Einstein"), ask("Kahlo"))]
+before = causal.answers(lm, ask("Einstein"))
+after = causal.patched_answers(lm, pairs, HOOK)
+rows = [(s.source.attribute, b, a, s.target.answer) for s, b, a in zip(pairs, before, after)]
+header = ("Einstein's", "untouched", "patched", "true of Kahlo")
+viz.table([dict(zip(header, row)) for row in rows], {name: (name, "") for name in header})
+
+# %% [markdown]
+# Now over many random pairs, two hundred for each attribute. We recount one attribute, to see that the stored rates are what we think they are. And we add the control. A patch that flips answers wherever it lands would prove nothing about the name's token. So we patch the token *after* the name instead, with the vector that it has in $b$'s prompt, and we also count how often the untouched answer happens to be $b$'s.
+
+# %%
+flips = run.knowledge["clause"]["flips"]
+swaps = questions.swaps(flips["n"], seed=run.tier.seed)
+some = [s for s in swaps if s.source.kind == "person" and s.source.attribute == "country"]
+mine, stored = causal.flip_rate(lm, some, HOOK).overall, flips["by_attribute"]["person.country"]
+assert abs(mine - stored) < 0.02
+
+few = [s.source for s in swaps[:280]]
+later = [q._replace(position=q.position + 1) for q in few]
+shifted = [s._replace(source=q) for s, q in zip(swaps, later)]
+elsewhere = causal.flip_rate(lm, shifted, HOOK)
+untouched = np.mean([a == s.target.answer for a, s in zip(causal.answers(lm, few), swaps)])
+
+# %% tags=["hide-input"]
+viz.dot_rows(
+    [a.replace(".", ": ") for a in flips["by_attribute"]],
+    {
+        "the name's token": list(flips["by_attribute"].values()),
+        "the token after it": [elsewhere.by_attribute[a] for a in flips["by_attribute"]],
+    },
+    controls=["the token after it"],
+    title="Swap the name's vector and the answer follows",
+    x="answers that flip",
+    alt="Flip rate by attribute: high when the name's token is patched, low when the token after it is.",
+)
+
+# %% [markdown]
+# **Figure 1.5.** Share of patches after which the model gives the other entity's answer, by attribute. Filled: the patch is on the name's token (200 pairs each). Hollow: on the token after it (20 pairs each).
+
+# %% tags=["hide-input"]
+low = min(flips["by_attribute"], key=flips["by_attribute"].get)
+rate = flips["by_attribute"][low]
+lag = "" if rate == 1 else f"; the lowest rate is that of {low.replace('.', ': ')} ({rate:.1%})"
+verdict = "flips next to nothing" if elsewhere.overall - untouched < 0.05 else "flips answers too, which it should not"
+display(
+    viz.say(f"""Patching the name's token flips {flips["overall"]:.1%} of the answers{lag}. Patching the token after it {verdict}: {elsewhere.overall:.1%},
+where the untouched model already gives the other's answer in {untouched:.1%} of the cases.""")
+)
+viz.claim_box(claim(run, "world-causal"))
+
+# %% [markdown]
+# ## Doubt: did we find the facts, or only the name?
+#
+# Two objections deserve an answer. The first is that **we built it this way**. In a model trained as usual, later tokens may read the name in the very first layer, and patching it afterwards then changes little. Ours was trained under the interchange: in each step the tokens around a name had seen *another* name, so that the upper layers could learn who is spoken of from the name's token alone. The claim above confirms that the training worked; it says nothing about how other models keep their facts.
+#
+# The second is that a flip shows that *something* passes through that token, perhaps just the name. Let us move the hook up and down.
+
+# %%
+rows = []
+for layer in range(lm.cfg.n_layers):
+    hook = f"blocks.{layer}.hook_resid_pre"
+    share = causal.flip_rate(lm, swaps[:140], hook).overall
+    rows.append({"layer": layer, "flips": share})
+viz.table(rows, {"layer": ("patched before layer", "d"), "flips": ("answers that flip", ".0%")})
+
+# %% tags=["hide-input"]
+here, later = rows[2]["flips"], rows[3]["flips"]
+reading = "have been read already, and it comes too late" if later < here / 2 else "are still to be read there"
+viz.say(f"""Before layer 0 there is only the name, and swapping it flips {rows[0]["flips"]:.0%}: the objection is fair, for
+a patch cannot tell a name from what is known about it. One layer above our hook the rate is {later:.0%}: by then the
+facts {reading}.""")
+
+# %% [markdown]
+# So look at the vectors themselves. If a person's vector holds facts, then people who share facts have vectors that share parts, and a sum of one direction per fact rebuilds them. We fit such a sum by least squares before layers 0, 1 and 2. The control deals the same facts to the wrong people.
+
+# %%
+hooks = [f"blocks.{layer}.hook_resid_pre" for layer in range(3)]
+names = torch.tensor([causal.encode(["<bos>", e.name]) for e in world.people()])
+_, cache = lm.run_with_cache(names, names_filter=hooks)
+facts = torch.tensor(table.truth_matrix([e.name for e in world.people()])[2]).double()
+
+
+def explained(x, facts):
+    """Share of the variance of ``x`` that a sum of one direction per fact accounts for."""
+    x, facts = x.double() - x.double().mean(0), facts - facts.mean(0)
+    rest = x - facts @ (torch.linalg.pinv(facts) @ x)
+    return float(1 - rest.square().sum() / x.square().sum())
+
+
+dealt = facts[torch.randperm(len(facts), generator=torch.Generator().manual_seed(0))]
+people = [cache[hook][:, 1] for hook in hooks]
+rows = [{"n": layer, "true": explained(x, facts), "dealt": explained(x, dealt)} for layer, x in enumerate(people)]
+columns = {"n": ("before layer", "d"), "true": ("true facts", ".0%")}
+viz.table(rows, columns | {"dealt": ("dealt at random", ".0%")})
+
+# %% tags=["hide-input"]
+start, end = rows[0], rows[-1]
+gain = (
+    "facts, and not only names, are written there"
+    if end["true"] > end["dealt"] + 0.1
+    else "that is no evidence for facts"
+)
+shift = "grows" if end["true"] > start["true"] + 0.02 else "does not grow"
+viz.say(f"""At the hook the true facts account for {end["true"]:.0%} of the variance between people, and the same facts
+dealt at random for {end["dealt"]:.0%}: {gain}. The share {shift} from the embedding ({start["true"]:.0%}) to the hook.
+What is left is each person's own. (A name is one token with an embedding of its own, so training can write facts there
+already.)""")
+
+# %% [markdown]
+# That is the ground on which the next chapters stand: a place in a model, facts that pass through it, and a table that says which facts are true. If SAE latents are canonical units, this is an easy place to show it.
+#
+# ## The paper and us
+#
+# Leask et al. study language models such as GPT-2 small on web text, where completeness and atomicity can be tested but no table says what the true parts are. Our model is some hundred times smaller, reads one kind of text, and was trained to be causal at the hook. What we gain is the right answer; what we lose is any licence to conclude from it about GPT-2, so the claims table keeps the two apart.
+#
+# ## Exercises
+#
+# **1. The price of being an atom** (easy, 10 minutes, pencil). Two atoms of length 1 stand at an angle $\theta$ and are always active together, each with activation 1. You may keep both, or one latent of length 1 along their sum. Compare the sums of activations. For which $\theta$ do they agree? And why does a small SAE keep atoms all the same?
+#
+# <details><summary>Hint</summary>
+#
+# The combined latent's activation is the length of the sum of the two vectors: use $|u + v|^2 = |u|^2 + |v|^2 + 2\, u \cdot v$.
+#
+# </details>
+#
+# **Solution.** The atoms cost 2, the combination $|u + v| = \sqrt{2 + 2\cos\theta} \le 2$. They agree only at $\theta = 0$, where both atoms are the same direction: the penalty never speaks for the atoms. What protects them is room. With $m$ occupations and $n$ countries the atoms need $m + n$ latents and the combinations $m n$; a dictionary with fewer than $m n$ latents would have to leave people out, and pay with error.
+
+# %% tags=["hide-cell"]
+angles = np.array([0, 45, 90, 135])
+for angle, length in zip(angles, np.sqrt(2 + 2 * np.cos(np.deg2rad(angles)))):
+    print(f"{angle:4d} degrees: atoms 2.00, combination {length:.2f}")
+
+# %% [markdown]
+# **2. Does the sentence matter?** (medium, 15 minutes). The vector at a name might carry more than the entity: what came before it, say. Take every person's vector from the prompt "the century given for ... is" and put it on the *same* person's name in "... was born in what is now". How many answers stay right?
+#
+# <details><summary>Hint</summary>
+#
+# `patched_answers` expects the name at the same place in both prompts, and here it is not. Write the hook yourself, for the whole batch at once: `residual[:, p] = donor[:, q]`.
+#
+# </details>
+#
+# **Solution.** If nearly all stay right, the vector can be moved between sentences: it says who is meant, and what stood before it does not get in the way.
+
+# %% tags=["hide-cell"]
+donors = [questions.question(e, "century", grammar.CLAUSES[0]) for e in world.people()]
+other = torch.tensor([causal.encode(q.words) for q in donors])
+_, cache = lm.run_with_cache(other, names_filter=[HOOK])
+
+
+def move(residual, hook):
+    """Each person's vector from the other sentence."""
+    residual = residual.clone()
+    residual[:, asked[0].position] = cache[HOOK][:, donors[0].position]
+    return residual
+
+
+logits = lm.run_with_hooks(batch, fwd_hooks=[(HOOK, move)])
+moved = [words[t] for t in logits[:, -1].argmax(-1)]
+stay = np.mean([answer == q.answer for answer, q in zip(moved, asked)])
+viz.say(f"""With their own vector from another sentence {stay:.1%} of the people get the right country, against {right:.1%}
+untouched.""")
+
+# %% [markdown]
+# **3. What nobody can tell apart** (medium, 10 minutes). Later we name a latent by the fact that it matches best. For some facts that name must be ambiguous, whatever the method. Which, and what does it mean for "the true features of the world"?
+#
+# <details><summary>Hint</summary>
+#
+# Two facts that hold of exactly the same entities are the same column of `table.truth_matrix()`.
+#
+# </details>
+#
+# **Solution.** Where an occupation is the only one in its field, "painter" and "art" are one set of people; the same goes for a currency and a language that the same countries use, and for a continent of which the world holds a single country. No latent can fire on one without the other. Even a world that we wrote ourselves fixes its features only up to such twins, which is a small lesson in humility about uniqueness.
+
+# %% tags=["hide-cell"]
+_, columns, matrix = table.truth_matrix()
+twins = {}
+for fact, column in zip(columns, zip(*matrix)):
+    twins.setdefault(column, []).append(str(fact))
+for group in twins.values():
+    if len(group) > 1:
+        print(" is the same as ".join(group))
+
+# %% [markdown]
+# ## Summary
+#
+# - Canonical units are unique, complete and atomic. The loss that SAEs are trained on asks for none of these: in the toy it prefers combinations to the atoms we planted, as soon as there is room for them.
+# - On GPT-2 nobody holds the right answer. In this world we do: a table of facts, a grammar that writes them, a model that learned them.
+# - The model's answers go through one vector, the one on the entity's name at the hook, as an interchange and its control show.
+#
+# **Next:** [what an SAE finds there](02-training.ipynb), at eight dictionary sizes.

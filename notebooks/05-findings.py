@@ -1,0 +1,421 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What did we find, and what do you do on Monday?
+#
+# > **At the end you can say** what this world says about *unique*, *complete* and *atomic*, how sure that is, and what to check on your own SAEs before you name a latent.
+# >
+# > **Reading** 15 minutes. **Running** half a minute on a CPU, once the earlier chapters have run.
+# > **Read first:** nothing is strictly needed; [chapter 3](03-stitching.ipynb) and [chapter 4](04-meta-saes.ipynb) explain the two methods. **May be skipped:** *By hand, once more*.
+
+# %% tags=["parameters"]
+tier = "world"
+seed = 0
+
+# %% tags=["hide-input"]
+import torch
+
+from canonlib import tiers, viz
+from canonlib.claims.compute import ENTITY, STITCHED, compute
+from canonlib.pipeline import Run
+
+viz.setup_plotly()
+run = Run(tiers.get(tier, seed=seed), progress=False)
+
+# %% [markdown]
+# ## Three bets
+#
+# Before you read on, put a number on three things. It takes a minute, and it is the only way to find out later whether you have learned something or merely agreed. You train an SAE, then one with twice as many latents, on the same activations:
+#
+# - What share of the larger SAE's latents say something that the smaller one does not say at all?
+# - What share of the people and cities have a latent of their own in the largest dictionary?
+# - A second autoencoder may use about four shared parts for each latent. What share of the variance of the latents' directions can it explain?
+
+# %%
+bets = {
+    "new when the size doubles": 0.50,
+    "entities with their own latent": 0.50,
+    "variance explained by parts": 0.10,
+}
+
+# %% [markdown]
+# Each bet stands for one word. [Leask et al.](https://arxiv.org/abs/2502.04878) call the parts of a model **canonical units** if they are *unique* (everyone who looks finds the same ones), *complete* (none is missing) and *atomic* (none is made of others). If the latents of SAEs were canonical units, the second and later sizes would add nothing and lose nothing: the first number would be 0, the second would not depend on the size, and the third would be no larger than for directions drawn at random.
+#
+# ## By hand, once more
+#
+# The first number counts. Write $\Delta_j$ for what inserting latent $j$ of the larger SAE does to the MSE of the smaller one (its *insertion effect*, [chapter 3](03-stitching.ipynb)). Of the latents that fire at all, the novel ones are those that lower it:
+#
+# $$ \text{share novel} = \frac{|\{j : \Delta_j < 0\}|}{|\{j : j \text{ fires}\}|}. $$
+#
+# Here it is for one pair of sizes, from the stored effects. The last line checks it against the number that the library keeps.
+
+# %%
+pairs = run.doublings(STITCHED)
+pair = pairs[len(pairs) // 2]
+fires = pair.fires > 0
+novel = (pair.delta_mse < 0) & fires
+share = float(novel.sum() / fires.sum())
+assert abs(share - pair.summary["share_novel"]) < 1e-6
+print(f"{pair.small} → {pair.large} latents: {int(novel.sum())} of {int(fires.sum())} are novel, {share:.0%}")
+
+# %% [markdown]
+# The second number needs the truth, and we have it: the world's table says which token names whom. A latent is a detector. It fires or it doesn't, and it is right when the entity is named. Precision $P$ and recall $R$ make $F_1 = 2PR/(P+R)$, and an entity has *a latent of its own* when some latent reaches 0.7 on it. By hand for one latent and its entity, then by the library, which counts for all latents and all entities at once:
+
+# %%
+from canonlib.sae.selectivity import selectivity
+from canonlib.world import table
+
+family, base = run.family(ENTITY), run.tier.meta_base
+mentions = run.data.eval.only("entities")
+who, latent = next(iter(run.meta.entity_latents.items()))
+number = [e.name for e in table.entities()].index(who)
+fired = family.sae(base).encode(mentions.activations)[:, latent] > 0
+named = mentions.entity == number
+
+precision = float((fired & named).sum() / fired.sum())
+recall = float((fired & named).sum() / named.sum())
+f1 = 2 * precision * recall / (precision + recall)
+counted = selectivity(family.sae(base), mentions)
+assert abs(float(counted.entity_f1()[latent, number]) - f1) < 1e-6
+print(f"latent {latent}, {who}: precision {precision:.2f}, recall {recall:.2f}, F1 {f1:.2f}")
+
+# %% [markdown]
+# The third number compares what is left with what was there. Scale every decoder direction to length 1, rebuild it as $\hat d$ by the meta-SAE of [chapter 4](04-meta-saes.ipynb), and set the squared error against the spread around the mean direction $\bar d$:
+#
+# $$ 1 - \frac{\sum_j |d_j - \hat d_j|^2}{\sum_j |d_j - \bar d|^2}. $$
+
+# %%
+meta = run.meta.meta.sae
+d = family.sae(base).W_dec.detach()[run.meta.alive]  # [n_alive, d_model]: dead latents have nothing to say
+d = d / d.norm(dim=1, keepdim=True)
+left = (d - meta.decode(meta.encode(d)).detach()).square().sum()
+explained = 1 - float(left / (d - d.mean(0)).square().sum())
+assert abs(explained - run.meta.summary["variance_explained"]) < 1e-4
+print(f"{meta.cfg.d_sae} meta-latents explain {explained:.1%} of {len(d):,} directions")
+
+# %% [markdown]
+# That is all the machinery of this book. Now your bets.
+
+# %% tags=["hide-input"]
+shares = [p.summary["share_novel"] for p in pairs]
+rows = run.evaluation(ENTITY)
+measured = dict(zip(bets, (sum(shares) / len(shares), rows[-1]["own_entities"], explained), strict=True))
+answers = [{"what": name, "bet": bets[name], "measured": value} for name, value in measured.items()]
+viz.table(answers, {"what": ("", ""), "bet": ("your bet", ".0%"), "measured": ("measured", ".0%")})
+
+# %% [markdown]
+# ## One picture
+#
+# Single numbers hide the main thing: they move with the size of the dictionary. Before we draw that, one more line, so that the picture has something to stand against. Could *any* large set of detectors have "latents of their own" for people and cities? For each size, we draw random directions and let each fire exactly as often as the trained latent of the same number. If size and firing rates alone made own latents, these would have them too.
+
+# %%
+x = mentions.take(torch.arange(min(4_096, len(mentions))))
+draw = torch.Generator().manual_seed(seed)
+
+
+@torch.no_grad()
+def random_double(size):
+    sae = family.sae(size)
+    fires = selectivity(sae, x).fires
+    sae.W_enc.data = torch.randn(sae.W_enc.shape, generator=draw)
+    sae.b_enc.data.zero_(), sae.threshold.data.zero_()
+    ranked = sae.encode(x.activations).sort(dim=0, descending=True).values
+    sae.threshold.data = ranked.gather(0, fires.clamp(max=len(x) - 1)[None])[0]
+    return sae
+
+
+random_own = [selectivity(random_double(n), x).own_entities() for n in family.sizes]
+random_own = [float(own.double().mean()) for own in random_own]
+
+# %% tags=["hide-input"]
+novel_at = {p.large: p.summary["share_novel"] for p in pairs}
+lines = {
+    "entities": [row["own_entities"] for row in rows],
+    "facts": [row["own_facts"] for row in rows],
+    "novel": [novel_at.get(size, float("nan")) for size in family.sizes],
+    "random": random_own,
+}
+viz.line_by_size(
+    family.sizes, lines, colors={"entities": viz.TRUTH, "facts": "#b8860b", "novel": viz.LARGE}, controls=["random"],
+    percent=True, y="share", title="What a dictionary holds depends on its size",
+    alt="Shares by dictionary size: entities and facts with a latent of their own, novel latents, random control.",
+)  # fmt: skip
+
+# %% [markdown]
+# **Figure 5.1.** By dictionary size. *Entities*, *facts*: the share of all people and cities, and of all facts of the table, that some latent detects with F1 above 0.7 (BatchTopK SAEs on entity mentions). *Novel*: the share of latents that lower the error of the SAE half as large (ReLU SAEs on all tokens, as in the paper, at the sizes trained there). *Random*: entities again, for random directions that fire as often as the trained latents.
+
+# %% tags=["hide-input"]
+top = {key: max(rows, key=lambda row: row[key]) for key in ("own_entities", "own_facts")}
+person, fact = top["own_entities"], top["own_facts"]
+differ = "A large dictionary is not a small one with more in it: what the one is good at, the other is not."
+same = "In this run one and the same size is best for both."
+viz.say(f"""Own latents for entities are most common at {person["n_latents"]:,} latents
+({person["own_entities"]:.0%}), own latents for facts at {fact["n_latents"]:,} ({fact["own_facts"]:.0%}).
+{same if person["n_latents"] == fact["n_latents"] else differ}
+Random directions reach {max(random_own):.1%} at most, so the purple line is not a matter of numbers.""")
+
+# %% [markdown]
+# ## The three questions
+#
+# Every claim of this book is computed from the run's results by one short function that also holds what would count as agreement. So the words below follow from the data; with another seed they may change.
+
+# %%
+claims = compute(run)
+by_id = {claim.id: claim for claim in claims}
+
+
+def if_holds(name, yes, no):
+    return yes if by_id[name].verdict in ("agrees", "holds") else no
+
+
+# %% [markdown]
+# ### Unique?
+#
+# If everyone who looks finds the same units, then two dictionaries trained on the same activations should share them, whatever their sizes. So take each latent of a dictionary and look for its nearest neighbour in the one twice as large. Call it a twin when the cosine of their directions is above 0.9.
+
+# %%
+from canonlib.compare import max_cosine
+
+saes = run.family(STITCHED).saes()
+cosines = [max_cosine(saes[p.small], saes[p.large]) for p in pairs]
+twins = [float((c > 0.9).double().mean()) for c in cosines]
+
+# %% tags=["hide-input"]
+few = "So no size contains the one before it."
+many = "At some sizes nearly every latent comes back, at others not."
+viz.say(f"""Between {min(twins):.0%} and {max(twins):.0%} of the latents have a twin in the dictionary twice as large.
+{few if max(twins) < 0.95 else many} **Verdict: two people who choose different sizes find different units. Whether two
+who choose the same size would agree, we have not tested:** {by_id["unique-seeds"].reason}. Others have, and
+[report](https://arxiv.org/abs/2501.16615) that SAEs that differ in their seed alone learn different features.""")
+
+# %% [markdown]
+# ### Complete?
+#
+# If a dictionary had all units, a larger one could only repeat them. So insert the larger one's latents, singly and all novel ones together.
+
+# %% tags=["hide-input"]
+ratios = [p.summary["mse_all_novel"] / p.summary["mse_small"] for p in run.pairs(STITCHED)]
+falls = if_holds(
+    "stitch-novel", "lowers the smaller SAE's error for every two neighbouring sizes", "does not always lower the error"
+)
+told = if_holds("stitch-auc", "can tell beforehand which they are", "cannot tell well at every size which they are")
+complete = if_holds(
+    "stitch-novel", "no dictionary here is complete.", "each size lacks something, and effects don't add."
+)
+viz.say(f"""At every doubling, between {min(shares):.0%} and {max(shares):.0%} of the latents that fire are novel.
+Inserting all of them at once {falls}: it ends at {min(ratios):.2f} of what it was at best, {max(ratios):.2f} at worst.
+From the directions alone (low max cosine) you {told}. **Verdict: {complete}**""")
+
+# %% [markdown]
+# ### Atomic?
+#
+# If latents were atoms, they'd have no parts to share. So rebuild each direction from a few parts, and compare with directions that have none: the same numbers with each coordinate shuffled among the latents, and random ones.
+
+# %% tags=["hide-input"]
+s = run.meta.summary
+above = if_holds("meta-facts", "the parts mean something", "it is not certain that the parts mean something")
+atomic = if_holds(
+    "meta-control", "the latents share parts, so they are not atoms.", "we cannot say that they share parts."
+)
+viz.say(f"""About {s["l0"]:.1f} parts for each latent explain {s["variance_explained"]:.0%} of the variance; of the shuffled
+directions {s["variance_shuffled"]:.0%}, of random ones {s["variance_random"]:.0%}. And {above}: their mean best F1 with a
+fact of the table is {s["mean_best_f1"]:.2f}, against {s["chance_best_f1"]:.2f} when facts are dealt at random
+({s["n_beyond_chance"]} of {s["n_used"]} are beyond chance, taken singly). **Verdict: {atomic}**""")
+
+# %% [markdown]
+# ## All claims
+#
+# The whole table, as on the first page. A row without a value under "Paper" is a claim of this book alone: it *holds* or *fails*. The others *agree* with the paper or *differ* from it, with a reason.
+
+# %% tags=["hide-input"]
+viz.claims_table(claims)
+
+# %% [markdown]
+# Claims are data. On the command line `canonlib claims --json` gives the same rows, for your own plots or a test that watches them. Here we call it and compare.
+
+# %%
+from typer.testing import CliRunner
+
+from canonlib.claims import table as claims_table
+from canonlib.cli import app
+
+options = ["--tier", tier, "--seed", str(seed)]
+printed = CliRunner().invoke(app, ["claims", "--json", *options])
+assert claims_table.loads(printed.stdout) == claims
+print(printed.stdout[1 : printed.stdout.index("}") + 1])
+
+# %% [markdown]
+# ## What is not tested here, and why
+#
+# A book that lists only what worked is an advertisement. These claims belong here, and we have not tested them:
+
+# %% tags=["hide-input"]
+untested = [c for c in claims if c.verdict == "not tested here"]
+viz.table([{"claim": c.sentence, "why": c.reason} for c in untested], {"claim": ("claim", ""), "why": ("why not", "")})
+
+# %% [markdown]
+# ## Doubt
+#
+# Things that could make these findings smaller than they look, in the order in which they worry us:
+#
+# - **One model, one hook point, one seed.** The verdicts are about this world's small transformer. [Run a chapter with another seed](intro.ipynb) before you lean on a single number.
+# - **Truth is what we wrote down.** A meta-latent can only be named after a fact of the table. One that stands for something else in the text (a verb, a position) gets a poor name here, not a right one.
+# - **Novelty is measured in MSE.** A latent may lower the error without mattering to what the model says next. And a ReLU SAE with a strong L1 penalty leaves so much error behind that even copies of its own latents would look novel; chapter 3 has [the check](03-stitching.ipynb).
+# - **Thresholds are conventions.** An "own" latent has F1 above 0.7, a "twin" a cosine above 0.9. Read the shape of a curve, not its height.
+# - **Few people.** A few hundred people and cities have few combinations of facts. In a dictionary with more latents than entities, "Einstein" is cheap.
+#
+# ## Paper and us
+#
+# The paper uses GPT-2 small with SAEs of 768 to 98,304 latents and a meta-SAE on one with 49,152; we use a model some hundred times smaller, where the answers are known. So ours can show that the methods find what is there, which GPT-2 cannot; it cannot show how much there is to find in GPT-2.
+#
+# ## Monday
+#
+# Suppose you go back to SAEs of your own tomorrow. Five habits follow from these chapters:
+#
+# 1. **Choose the dictionary size by the task.** There is no best size, only a size at which the thing that you are after has a latent. Try several, on the task (exercise 5.1).
+# 2. **Fold norms, then compare.** Cosines of decoder directions, never dot products; `compare.nearest` and `max_cosine` scale for you.
+# 3. **Check AUC and threshold on your own pair** before you call a latent novel because its cosine is low. The threshold of 0.7 belongs to GPT-2.
+# 4. **Look for shared parts before you name a latent.** "The Einstein latent" may be what a physicist, a German and a laureate have in common.
+# 5. **Always a control.** Shuffled, random, or the same dictionary again: if it gives the same picture, you have learned about the method.
+#
+# ## The same on your own SAEs
+#
+# Whatever SAELens can load will do: a release from the hub (`SAE.from_pretrained`), or a folder. To have a folder we save two SAEs of this book to a temporary one. In your case, only the two lines that load remain.
+
+# %%
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sae_lens import SAE
+
+with TemporaryDirectory() as folder:
+    saes[pairs[-1].small].save_model(Path(folder, "small"))
+    saes[pairs[-1].large].save_model(Path(folder, "large"))
+    small = SAE.load_from_disk(Path(folder, "small"))
+    large = SAE.load_from_disk(Path(folder, "large"))
+print(small.cfg.architecture(), small.cfg.d_sae, large.cfg.architecture(), large.cfg.d_sae)
+
+# %% [markdown]
+# You also need activations of the same hook point, `[n_tokens, d_model]`; some ten thousand tokens are enough to see. First habits 2 and 3: nearest directions, the effect of every latent, and how well the one tells the other.
+
+# %%
+from canonlib.compare import nearest
+from canonlib.stitch import classify, cosine_predictor, insertion_effects
+
+tokens = run.data.eval.activations[:20_000]
+effects = insertion_effects(small, large, tokens)
+found = cosine_predictor(nearest(large, small).cosine[:, 0], effects)
+print(f"{found.n_novel} novel, {found.n_reconstruction} reconstruction")
+print(f"AUC {found.auc:.2f}, threshold {found.threshold:.2f}, {found.accuracy:.0%} right")
+
+# %% [markdown]
+# Then the control of habit 5. Insert the small SAE's latents into the small SAE. They say nothing new, so few should count as novel; if many do, mistrust the share above.
+
+# %%
+itself = classify(insertion_effects(small, small, tokens))
+print(f"novel: {itself.share_novel:.0%} of copies, {found.share_novel:.0%} of the larger SAE")
+
+# %% [markdown]
+# And habit 4. A small meta-SAE on your decoder, with its two controls. This one is tiny and trained for seconds; for results, take a dictionary of a thousand latents or more and the defaults of `MetaConfig`.
+
+# %%
+from canonlib.meta import MetaConfig, with_controls
+
+n = large.cfg.d_sae
+config = MetaConfig(n_latents=n // 8, steps=200, batch_size=n, seed=seed)
+reports = with_controls(large, config, progress=False)
+print({name: f"{report.variance_explained:.0%}" for name, report in reports.items()})
+
+# %% tags=["hide-input"]
+real = reports["real"].variance_explained
+best = max(reports[name].variance_explained for name in ("shuffled", "random"))
+share_parts = "That is twice as much or more: look at what the parts are before you name a latent."
+wait = "That is less than twice as much. With so few latents there is little to share; do not build on it."
+viz.say(f"""The parts explain {real:.0%} of your directions and {best:.0%} of the better control's.
+{share_parts if real >= 2 * best else wait}""")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 5.1: which size for which task? (easy, 15 minutes)
+#
+# A colleague wants two alarms from one SAE: one that rings when a certain person is named, and one that rings for any person of a certain occupation. Which dictionary size would you give her for each, and would you give her one SAE or two? Decide on one entity and one fact of your choice.
+#
+# <details><summary>Hint</summary>
+#
+# `selectivity(sae, mentions)` has `entity_f1()`, `[n_latents, n_entities]`, and `fact_f1(membership)`, `[n_latents, n_facts]`. Take the best latent at each size.
+#
+# </details>
+#
+# **Solution.**
+
+# %% tags=["hide-cell"]
+from canonlib.sae.selectivity import fact_membership
+
+facts, membership = fact_membership()
+wanted = [str(f) for f in facts].index(f"occupation={table.facts(who)['occupation']}")
+best_f1 = []
+for size in family.sizes:
+    counts = selectivity(family.sae(size), mentions)
+    by_person, by_fact = counts.entity_f1()[:, number].max(), counts.fact_f1(membership)[:, wanted].max()
+    best_f1.append({"latents": size, "person": float(by_person), "fact": float(by_fact)})
+viz.table(best_f1, {"latents": ("latents", ","), "person": (who, ".2f"), "fact": (str(facts[wanted]), ".2f")})
+
+# %% tags=["hide-cell"]
+for_person, for_fact = (max(best_f1, key=lambda row: row[key]) for key in ("person", "fact"))
+two, one = "Two tasks, two sizes.", "Here one size serves both; another fact may not be so lucky."
+viz.say(f"""For {who} take {for_person["latents"]:,} latents (F1 {for_person["person"]:.2f}), for {facts[wanted]}
+{for_fact["latents"]:,} (F1 {for_fact["fact"]:.2f}). {two if for_person["latents"] != for_fact["latents"] else one}
+An F1 far below 1 means that no single latent is that alarm: then train a probe on several latents, or on the activations
+themselves. And choose the size on one half of the data and score it on the other, or you will believe your luck.""")
+
+# %% [markdown]
+# ### Exercise 5.2: "90% have a twin" (harder, 25 minutes)
+#
+# Someone trains two SAEs with 100,000 latents each on 128-dimensional activations, from two seeds, and reports: "90% of the latents of the first have a neighbour in the second with a cosine above 0.6. The units are unique." Running a cell of this chapter will not settle it. Name two things that could produce that number without any shared units, and a control for each. Then compute one of them for a dictionary of ours.
+#
+# <details><summary>Hint</summary>
+#
+# How high would the max cosine be if the second dictionary were random? How does that grow with its size? And may two latents of the first have the same neighbour?
+#
+# </details>
+#
+# **Solution.** *The crowd:* the larger the second dictionary, the nearer its nearest direction, whatever it holds. Control: random directions, as many; better, directions with the second dictionary's covariance (shuffled coordinates). *Many to one:* "has a neighbour" lets a thousand latents share one. Control: match one to one, and ask that encoders agree too, not only decoders. A third worry: latents that hardly ever fire keep their starting directions, and with the same initialisation from data these agree by design; leave out rare latents. Here is the first control.
+
+# %% tags=["hide-cell"]
+from canonlib.meta import random_directions, shuffled_coordinates
+
+widest = family.sae(base)
+crowd = []
+for size, sae in family.saes().items():
+    others = {"random": random_directions(sae, seed), "shuffled": shuffled_coordinates(sae, seed)}
+    crowd.append({"size": size, **{k: float(max_cosine(widest, rows).mean()) for k, rows in others.items()}})
+viz.table(crowd, {"size": ("second dictionary", ","), "random": ("random", ".2f"), "shuffled": ("shuffled", ".2f")})
+
+# %% tags=["hide-cell"]
+first, last = crowd[0], crowd[-1]
+viz.say(f"""Mean max cosine of our {base:,} latents with directions that have nothing to do with them: from
+{first["random"]:.2f} with {first["size"]:,} random directions to {last["random"]:.2f} with {last["size"]:,}, and with shuffled
+ones from {first["shuffled"]:.2f} to {last["shuffled"]:.2f}. It grows with the crowd alone, and 100,000 is a larger crowd
+still. A cosine means nothing without its control's.""")
+
+# %% [markdown]
+# ## Summary
+#
+# - Not unique across sizes, not complete at any size, not atomic where we looked: the latents of an SAE are useful units, not canonical ones. The table above says which of these the data of this run bear out.
+# - Which units you get is a choice you make with the dictionary size, so make it by the task.
+# - Every number needs its control. Ours took a few lines each; so will yours.
+#
+# ## Next
+#
+# [The library](api/index.md), room by room, for dictionaries of your own.

@@ -1,0 +1,89 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Are the parts we find the real parts?
+#
+# A sparse autoencoder turns what a language model thinks into a list of parts, its *latents*. It is tempting to read that list as *the* list: the same for everyone who looks, complete, and made of atoms. [Leask et al. (2025)](https://arxiv.org/abs/2502.04878) tested this on GPT-2 and found otherwise. This book repeats the tests on a small model of a world whose facts we wrote down ourselves, so that for once the right answer is known.
+
+# %% tags=["parameters", "remove-input"]
+tier = "world"
+seed = 0
+
+# %% tags=["remove-input"]
+from IPython.display import display
+
+from canonlib import tiers, viz
+from canonlib.claims.compute import ENTITY, STITCHED, compute
+from canonlib.pipeline import Run
+
+viz.setup_plotly()
+run = Run(tiers.get(tier, seed=seed), progress=False)
+
+# %% tags=["hide-input"]
+sae, parts = run.family(ENTITY).sae(run.tier.meta_base), run.meta
+who = next(name for name in ["Einstein", *parts.entity_latents] if name in parts.entity_latents)
+viz.entity_graph(
+    who, parts.meta, sae, parts.names, parts.entity_latents, title=f"What the latent for <b>{who}</b> is made of"
+)
+
+# %% tags=["remove-input"]
+viz.say(f"""**Figure 1.** Left: the one of {run.tier.meta_base:,} latents that fires on *{who}*. Middle: the parts
+(*meta-latents*) that a second, smaller autoencoder rebuilds its direction from, with their weights. Right: the entities
+whose latents use the same part most. A part is named after the fact that it matches best over all entities; ✓ and ✗ say
+whether our table holds that fact of {who}, and a part that no fact fits better than chance is left unnamed. Hover for
+precision, recall and shared facts.""")
+
+# %% tags=["remove-input"]
+claims = compute(run)
+holds = {c.id for c in claims if c.verdict in ("agrees", "holds")}
+shares = [p.summary["share_novel"] for p in run.doublings(STITCHED)]
+meta, rows = parts.summary, run.evaluation(ENTITY)
+longer = f"""**A bigger dictionary is not a longer list.** When its size doubles, {sum(shares) / len(shares):.0%} of its
+latents on average say something that the smaller one lacks; the others say again what it has."""
+atom = f"""**{"A latent is not an atom." if "meta-control" in holds else "Whether a latent is an atom stays open."}** A
+small set of shared parts, about {run.tier.meta_k} for each latent, explains {meta["variance_explained"]:.0%} of the variance
+of the directions of {meta["n_alive"]:,} latents; of the same numbers in other company {meta["variance_shuffled"]:.0%}."""
+size = f"""**The size you choose decides what you see.** At {rows[0]["n_latents"]:,} latents {rows[0]["own_entities"]:.0%} of
+the people and cities have a latent of their own, at {rows[-1]["n_latents"]:,} latents {rows[-1]["own_entities"]:.0%}. So
+choose it for the question at hand."""
+display(viz.say(longer), viz.say(atom), viz.say(size))
+
+# %% [markdown]
+# ## What we found
+#
+# "Paper" is what the authors report, on GPT-2 unless it says otherwise; "ours" is measured on the world. [Chapter 5](05-findings.ipynb) goes through the verdicts, and says what to do about them on Monday.
+
+# %% tags=["hide-input"]
+viz.claims_table(claims)
+
+# %% [markdown]
+# ## Three ways through
+#
+# | you have | read |
+# |---|---|
+# | 20 minutes | this page, then [are latents atoms?](04-meta-saes.ipynb) and [what we found](05-findings.ipynb), without the exercises |
+# | an afternoon | the five chapters in order, from [what canonical would mean](01-canonical.ipynb), with their exercises; each runs on a laptop without a GPU |
+# | everything | the chapters again with another seed, then [the library](api/index.md) on dictionaries of your own |
+#
+# Words have one meaning throughout: the [glossary](glossary.md) has it. When something does not work, see [troubleshooting](troubleshooting.md).
+#
+# ## Two commands
+#
+# On a machine with Python 3.11, make and git:
+#
+# ```bash
+# make book   # set up, run every chapter, build this site
+# make test   # set up, run all tests, the chapters' too
+# ```
+#
+# `canonlib notebooks 3 -p seed 1` runs one chapter with another seed, into a folder of its own.

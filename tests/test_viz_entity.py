@@ -1,0 +1,86 @@
+"""The first page's figure on a meta-SAE whose parts are known, the claims table, and the glossary's words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
+
+from canonlib.claims import Claim
+from canonlib.errors import ConfigError
+from canonlib.meta import MetaConfig, MetaName, MetaReport, MetaSAE
+from canonlib.viz import claims_table, entity_graph
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORT = MetaReport(0.5, 2.0, 0.0, 0.0, 0.0, 2.0, 4, (1.0,))
+LATENTS = {"Einstein": 0, "Curie": 1, "Mozart": 2}
+# Einstein is 0.8 and 0.6 of the first two parts, Curie the first alone, Mozart the second and third.
+ROWS = torch.tensor([[0.8, 0.6, 0.0], [1.0, 0.0, 0.0], [0.0, 0.6, 0.8], [0.0, 0.0, 1.0]])
+
+
+def planted() -> MetaSAE:
+    """Three meta-latents, one for each coordinate."""
+    sae = StandardSAE(StandardSAEConfig(d_in=3, d_sae=3, apply_b_dec_to_input=True))
+    with torch.no_grad():
+        for weights in (sae.W_enc, sae.W_dec):
+            weights.copy_(torch.eye(3))
+        sae.b_enc.zero_()
+        sae.b_dec.zero_()
+    return MetaSAE(sae, MetaConfig(n_latents=3, k=2), REPORT)
+
+
+def name(number: int, fact: str, p_value: float = 0.001) -> MetaName:
+    return MetaName(number, fact, 0.9, 0.8, 0.85, 2, 0.1, p_value)
+
+
+def texts(names: list[MetaName], **more: int) -> list[str]:
+    figure = entity_graph("Einstein", planted(), ROWS, names, LATENTS, title="t", **more)
+    return [text for trace in figure.data if trace.text is not None for text in trace.text]
+
+
+def test_the_parts_carry_their_weights_the_truth_and_who_shares_them() -> None:
+    shown = texts([name(0, "occupation=physicist"), name(1, "country=Austria"), name(2, "field=music")])
+    assert shown == ["Einstein", "occupation=physicist ✓ (0.80)", "country=Austria ✗ (0.60)", "Curie", "Mozart"]
+
+
+def test_a_part_no_better_than_chance_has_no_name_and_equal_names_are_told_apart() -> None:
+    assert "unnamed 0 (0.80)" in texts([name(0, "field=science", 0.3), name(1, "field=science"), name(2, "x=y")])
+    same = texts([name(0, "field=science"), name(1, "field=science"), name(2, "x=y")])
+    assert "field=science ✓ (0.80)" in same
+    assert "field=science ✓ · 1 (0.60)" in same
+
+
+def test_hovers_say_what_is_true_of_both() -> None:
+    names = [name(0, "occupation=physicist"), name(1, "country=Austria"), name(2, "x=y")]
+    figure = entity_graph("Einstein", planted(), ROWS, names, LATENTS, title="t")
+    hover = "\n".join(text for trace in figure.data if trace.hovertext is not None for text in trace.hovertext)
+    assert "best fact: country=Austria, not true of Einstein" in hover
+    assert "occupation=physicist, true of Einstein" in hover
+    assert re.search(r"<b>Curie</b>: physicist.*<br>true of Einstein too: .*occupation=physicist", hover)
+
+
+def test_bad_requests_are_named() -> None:
+    names = [name(i, "x=y") for i in range(3)]
+    with pytest.raises(ConfigError, match="'Einstien'.*Did you mean 'Einstein'"):
+        entity_graph("Einstien", planted(), ROWS, names, LATENTS, title="t")
+    with pytest.raises(ConfigError, match="n_others"):
+        texts(names, n_others=0)
+
+
+def test_the_claims_table_keeps_its_lines() -> None:
+    claim = Claim("a", 1, "It holds.", "", "", "0.5", "0.4", "holds", "world")
+    assert claims_table([claim])._repr_markdown_().splitlines()[2] == "| It holds. | — | 0.5 | ✓ holds |"
+
+
+@pytest.mark.parametrize("word", [
+    "latent", "decoder direction", "dictionary size", "meta-latent", "L0", "MSE", "FVU", "CE loss recovered",
+    "novel latent", "reconstruction latent", "silent latent", "insertion effect", "entity", "attribute", "value", "fact",
+    "tier", "room", "artefact", "store", "harvest", "max cosine", "AUC", "meta-SAE", "F1", "dead latent", "control",
+])  # fmt: skip
+def test_the_glossary_has_every_word_of_the_code(word: str) -> None:
+    text = (ROOT / "book" / "glossary.md").read_text(encoding="utf8")
+    entries = "\n".join(re.findall(r"```\{glossary\}\n(.*?)```", text, flags=re.S)).splitlines()
+    assert word in entries
