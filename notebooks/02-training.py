@@ -189,7 +189,7 @@ viz.say(f"""The sizes differ too. The largest ReLU dictionary has {most:,} laten
 # %% [markdown]
 # ## Training
 #
-# Each line below is one SAE. Both kinds start from the data: the decoder bias at the mean, the directions on randomly chosen activations. A bad start costs little here and a good one saves many dead latents.
+# Each line below is one SAE. Both kinds start from the data: the decoder bias at the mean, the directions on randomly chosen activations. So no latent begins far from everything that it might be active on.
 
 # %%
 ends = {}
@@ -286,11 +286,12 @@ for label, rows_ in ((RELU, table_relu), (BATCHTOPK, table_batchtopk)):
 # %% tags=["hide-input"]
 a, b = table_relu[0], table_relu[-1]
 best = min(table_batchtopk, key=lambda r: r["fvu"])
-l0s = [r["l0"] for r in table_batchtopk]
-bought = ("part of the gain is bought with more active latents, so size is not all that changes along this line"
-          if b["l0"] > 1.2 * a["l0"] else "the gain is not bought with more active latents")  # fmt: skip
-viz.say(f"""For ReLU + L1 the FVU goes from {a["fvu"]:.3f} to {b["fvu"]:.3f}, and L0 from {a["l0"]:.1f} to {b["l0"]:.1f}:
-{bought}. For BatchTopK, where $k$ is held at {run.tier.family("batchtopk-entities").sparsity:g}, the FVU goes from
+l0s, relu_l0s = [r["l0"] for r in table_batchtopk], [r["l0"] for r in table_relu]
+moves = (
+    "size is not all that changes along this line" if max(relu_l0s) > 1.2 * min(relu_l0s) else "sparsity hardly moves"
+)
+viz.say(f"""For ReLU + L1 the FVU goes from {a["fvu"]:.3f} to {b["fvu"]:.3f}, with an L0
+between {min(relu_l0s):.1f} and {max(relu_l0s):.1f}: {moves}. For BatchTopK, where $k$ is held at {run.tier.family("batchtopk-entities").sparsity:g}, the FVU goes from
 {table_batchtopk[0]["fvu"]:.3f} to {table_batchtopk[-1]["fvu"]:.3f}, with its lowest value at {best["n_latents"]:,} latents. Its
 L0 on unseen tokens lies between {min(l0s):.1f} and {max(l0s):.1f}: the fixed threshold meets the $k$ of the training
 batches only roughly.""")
@@ -382,10 +383,14 @@ shown = (
     else "no more attribute values than entities"
 )
 trend = f"highest at {sizes[peak]:,} latents ({own_facts[peak]:.0%})" if peak < len(sizes) - 1 else "highest there too"
+first_values = [
+    f"{facts[i]} ({fact_best[0, i]:.2f})" for i in fact_best[0].argsort(descending=True, stable=True)[:4].tolist()
+]
 relu_best = max(r["own_entities"] for r in table_relu)
 on_all = f"at most {relu_best:.1%} of the entities have one" if relu_best > 0 else "no entity has one"
 up_to = f"at sizes up to {table_relu[-1]['n_latents']:,}"
-viz.say(f"""The smallest BatchTopK dictionary has latents for {shown} ({own_facts[0]:.0%} against {own_entities[0]:.0%}). The
+viz.say(f"""The smallest BatchTopK dictionary has latents for {shown} ({own_facts[0]:.0%} against {own_entities[0]:.0%}); what its latents match best is
+{", ".join(first_values)}, with the F1 in brackets. The
 largest has them for {own_entities[-1]:.0%} of the entities and {own_facts[-1]:.0%} of the attribute values. The share of
 attribute values is {trend}. On all tokens, with ReLU + L1, {on_all} {up_to}.""")
 

@@ -162,7 +162,7 @@ same = "In this run one and the same size is best for both."
 viz.say(f"""Own latents for entities are most common at {person["n_latents"]:,} latents
 ({person["own_entities"]:.0%}), own latents for facts at {fact["n_latents"]:,} ({fact["own_facts"]:.0%}).
 {same if person["n_latents"] == fact["n_latents"] else differ}
-Random directions reach {max(random_own):.1%} at most, so the purple line is not a matter of numbers.""")
+(Of the largest dictionary's latents {rows[-1]["dead_fraction"]:.0%} are dead; the others do all the work.) Random directions reach {max(random_own):.1%} at most, so the purple line is not a matter of numbers.""")
 
 # %% [markdown]
 # ## The three questions

@@ -2,7 +2,7 @@
 
 from canonlib.meta.config import MetaConfig, MetaReport
 from canonlib.meta.controls import random_directions, shuffled_coordinates, with_controls
-from canonlib.meta.decompose import Decomposition, Users, decompose, users
+from canonlib.meta.decomposition import Decomposition, Users, decompose, users
 from canonlib.meta.model import MetaSAE, meta_activations, variance_explained
 from canonlib.meta.naming import MetaName, name_meta_latents
 from canonlib.meta.training import train_meta_sae
