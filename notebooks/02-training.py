@@ -420,7 +420,7 @@ viz.table(story, {"n": ("size", ","), "f1": ("F1", ".2f"), "names": ("names", ",
                   "who": ("most often", "")})  # fmt: skip
 
 # %% [markdown]
-# For each size: the F1 of the best latent for Einstein, the number of names that it is ever active on, and those on which it is active most often. Read the last column downwards. A small dictionary has no room for Einstein: he shares a latent with many others, and what they have in common is your guess at what the latent means. Watch how large the company is, and when it ends. In text, the two ends look like this: the same documents read first by the smallest dictionary's latent, then by the largest's. We look at names only, since this family has learned nothing else.
+# For each size: the F1 of the best latent for Einstein, the number of names that it is ever active on, and those on which it is active most often. Read the last column downwards. A small dictionary has no room for Einstein: he shares a latent with many others, and what they have in common is your guess at what the latent means. Watch how large the company is at each size. In text, the two ends look like this: the same documents read first by the smallest dictionary's latent, then by the largest's. We look at names only, since this family has learned nothing else.
 
 # %% tags=["hide-input"]
 from canonlib.world import corpus
@@ -456,7 +456,7 @@ for document in with_einstein[order].tolist():
 #
 # ## How an attribute comes apart
 #
-# If latents turn to single entities, what becomes of the attributes? Take *occupation = physicist*. At each size, find its best detector, and compare its F1 with that of Einstein's best. To see that physics is not a special case, add the mean over all occupations.
+# If latents turn to single entities, what becomes of the attributes? Take *occupation = physicist*. At each size, find its best detector, and compare its F1 with that of Einstein's best. To see that physics is not a special case, add the mean over all occupations. And mind a trap: some physicists are named far more often than others, so a latent for the most famous of them alone has some F1 for the class. Draw that as a floor.
 
 # %%
 occupations = [i for i, fact in enumerate(facts) if fact.attribute == "occupation"]
@@ -465,26 +465,37 @@ split = {"physicist": fact_best[:, physicist],
          "occupations, mean": fact_best[:, occupations].mean(1),
          "Einstein": entity_best[:, einstein],
          "entities, mean": entity_best.mean(1)}  # fmt: skip
+named_often = counts[sizes[-1]].mentions[membership[physicist]].double()
+alone = float(2 * named_often.max() / (named_often.max() + named_often.sum()))
 pure = []  # latents of which at least 4 in 5 firings are on physicists
 for c in counts.values():
     right = c.by_entity[:, membership[physicist]].sum(1)
     pure.append(int(((right >= 0.8 * c.fires) & (c.fires > 0)).sum()))
 
 # %% tags=["hide-input"]
-viz.line_by_size(sizes, split, title="The best latent for a class, and for a member", y="F1 of the best latent",
+viz.line_by_size(sizes, split | {"one physicist": [alone] * len(sizes)}, controls=["one physicist"],
+                 title="The best latent for a class, and for a member", y="F1 of the best latent",
                  colors={"physicist": viz.TRUTH, "occupations, mean": "#b79ad1", "Einstein": viz.LARGE,
                          "entities, mean": "#f0a870"},
                  alt="F1 of the best latent for physicist and for Einstein, with means, by dictionary size.")  # fmt: skip
 
 # %% [markdown]
-# **Figure 2.6.** F1 of the best single latent for *occupation = physicist* and for *Einstein* at each size, and the means over all occupations and over all entities (pale).
+# **Figure 2.6.** F1 of the best single latent for *occupation = physicist* and for *Einstein* at each size, and the means over all occupations and over all entities (pale). Grey, dashed: the F1 for the class of a latent that fires on the most mentioned physicist alone.
 
 # %% tags=["hide-input"]
 means = split["occupations, mean"]
 grown = split["entities, mean"]
 words = "falls" if means[-1] < means.max() - 0.05 else "does not fall by much"
-viz.say(f"""The best latent for *physicist* has an F1 of {split["physicist"].max():.2f} at its best size
-({sizes[int(split["physicist"].argmax())]:,} latents) and {split["physicist"][-1]:.2f} at the largest. Over all occupations the
+peak_f1, end_f1 = float(split["physicist"].max()), float(split["physicist"][-1])
+never = (
+    "so no single latent of any dictionary stands for physicists"
+    if peak_f1 <= OWN
+    else "so physicists had a latent of their own"
+)
+near = "no more than" if end_f1 < alone + 0.02 else "more than"
+viz.say(f"""The best latent for *physicist* has an F1 of {peak_f1:.2f} at its best size
+({sizes[int(split["physicist"].argmax())]:,} latents), {never}. At the largest size it is {end_f1:.2f}, {near} what the
+most mentioned physicist gives alone ({alone:.2f}). Over all occupations the
 mean best F1 {words}, from {means.max():.2f} at best to {means[-1]:.2f} at the end, while the mean over entities goes from
 {grown[0]:.2f} to {grown[-1]:.2f}. Yet physics has not left the dictionary. The number of latents of which at least
 four fifths of the firings are on physicists goes from {pure[0]} at {sizes[0]} latents to {pure[-1]} at {sizes[-1]:,}.""")
@@ -588,14 +599,14 @@ print(f"active: {int((gated > 0).sum())}; with a plain ReLU: {int((p > 0).sum())
 #
 # </details>
 #
-# **Solution.**
+# **Solution.** E is the share of entities with an F1 above the cut, V that of attribute values.
 
 # %% tags=["hide-cell"]
 answers = [{"n": n, **{f"{kind}{cut}": float((best[i] > cut).double().mean())
                        for kind, best in (("e", entity_best), ("f", fact_best)) for cut in (0.5, 0.7, 0.9)}}
            for i, n in enumerate(sizes)]  # fmt: skip
 viz.table(answers, {"n": ("latents", ",")} | {
-    f"{kind}{cut}": (f"{word} > {cut}", ".1%") for kind, word in (("e", "entities"), ("f", "values")) for cut in (0.5, 0.7, 0.9)
+    f"{kind}{cut}": (f"{word} {cut}", ".0%") for kind, word in (("e", "E"), ("f", "V")) for cut in (0.5, 0.7, 0.9)
 })  # fmt: skip
 
 # %% [markdown]

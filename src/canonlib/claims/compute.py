@@ -8,6 +8,7 @@ from typing import Any
 from canonlib.claims.model import Claim, verdict
 from canonlib.errors import unknown
 from canonlib.pipeline.run import Run
+from canonlib.pipeline.stitching import Pair
 
 STITCHED = "standard-all"
 """The family that the stitching chapter follows: the paper's architecture, on all tokens."""
@@ -69,27 +70,34 @@ def size_entities(run: Run) -> Claim:
     )  # fmt: skip
 
 
+def _range(pairs: list[Pair]) -> str:
+    """The sizes that a claim over pairs covers: "7 pairs of sizes, 16 to 128 latents"."""
+    return f"{len(pairs)} pairs of sizes, {pairs[0].small} to {pairs[-1].large} latents"
+
+
 @_rule
 def stitch_auc(run: Run) -> Claim:
     """Cosine predicts the sign of the insertion effect."""
-    aucs = [p.summary["auc"] or 0.0 for p in run.pairs(STITCHED)]
+    pairs = run.pairs(STITCHED)
+    aucs = [p.summary["auc"] or 0.0 for p in pairs]
     return _claim(
         run, min(aucs) >= 0.9, id="stitch-auc", chapter=3, bound="AUC of at least 0.9 for every adjacent pair",
         paper="max decoder cosine tells novel from reconstruction latents", source="Leask et al. 2025, stitching",
         sentence="Low maximum decoder cosine predicts that inserting a latent lowers the smaller SAE's error.",
-        ours=f"AUC {span(aucs)} over {len(aucs)} pairs",
+        ours=f"AUC {span(aucs)} over {_range(pairs)}",
     )  # fmt: skip
 
 
 @_rule
 def stitch_novel(run: Run) -> Claim:
     """All novel latents together help."""
-    ratios = [p.summary["mse_all_novel"] / p.summary["mse_small"] for p in run.pairs(STITCHED)]
+    pairs = run.pairs(STITCHED)
+    ratios = [p.summary["mse_all_novel"] / p.summary["mse_small"] for p in pairs]
     return _claim(
         run, max(ratios) < 1, id="stitch-novel", chapter=3, bound="MSE falls for every adjacent pair",
         paper="error falls along the path", source="workshop abstract, 2024",
         sentence="Inserting all novel latents of the next larger SAE lowers the smaller SAE's MSE.",
-        ours=f"to {span(ratios)} of the smaller SAE's MSE over {len(ratios)} pairs",
+        ours=f"to {span(ratios)} of the smaller SAE's MSE over {_range(pairs)}",
     )  # fmt: skip
 
 
