@@ -7,12 +7,13 @@ from typing import Any
 
 from canonlib.claims.model import Claim, verdict
 from canonlib.errors import unknown
+from canonlib.pipeline import metastage
 from canonlib.pipeline.run import Run
 from canonlib.pipeline.stitching import Pair
 
 STITCHED = "standard-all"
 """The family that the stitching chapter follows: the paper's architecture, on all tokens."""
-ENTITY = "batchtopk-entities"
+ENTITY = metastage.BASE
 """The family that the entity story and the meta-SAE follow."""
 _RULES: list[Callable[[Run], Claim]] = []
 

@@ -100,18 +100,14 @@ def _workers() -> int:
     return max(1, min(int(os.environ.get("CANONLIB_WORKERS", 0)) or os.cpu_count() or 1, 8))
 
 
-def train_family(tier: Tier, family: Family, store: Store, data: Activations, progress: bool = True) -> TrainedFamily:
-    """Every SAE of the family, from the store or trained now, largest first, one process for each core.
-
-    Raises what a training raises (ConfigError, StoreError). ``CANONLIB_WORKERS`` sets the number of processes.
-    """
-    return train_families(tier, (family,), store, data, progress)[0]
-
-
 def train_families(
     tier: Tier, families: tuple[Family, ...], store: Store, data: Activations, progress: bool = True
 ) -> list[TrainedFamily]:
-    """Several families at once, so that the cores stay busy to the end."""
+    """Every SAE of the families, from the store or trained now: largest first, one process for each core.
+
+    Several families at once keep the cores busy to the end. Raises what a training raises (ConfigError, StoreError).
+    ``CANONLIB_WORKERS`` sets the number of processes.
+    """
     jobs = [(f, size) for f in families for size in f.sizes]
     found = {job: store.find("sae", configuration(tier, *job, data.key), code=list(CODE)) for job in jobs}
     missing = sorted((j for j in jobs if found[j] is None), key=lambda j: -j[1])
