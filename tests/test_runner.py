@@ -96,6 +96,35 @@ def test_two_runs_are_byte_identical_and_leave_the_file_alone(repository):
     assert not list(repository.glob("book/.*partial"))
 
 
+def test_several_chapters_side_by_side_end_in_order_and_as_alone(repository):
+    for stem in ("02-other", "03-third"):
+        (repository / "notebooks" / f"{stem}.py").write_text(GOOD)
+    alone, _ = run(repository)
+    data = [one.path.read_bytes() for one in alone]
+    for one in alone:
+        one.path.unlink()
+    together = runner.run_chapters(root=repository, jobs=2)
+    assert [one.chapter for one in together] == ["01-good", "02-other", "03-third"]
+    assert [one.path.read_bytes() for one in together] == data
+
+
+def test_a_failure_among_several_is_told_and_the_rest_of_the_queue_is_dropped(repository):
+    (repository / "notebooks" / "01-good.py").write_text(BAD)
+    for stem in ("02-other", "03-third", "04-fourth", "05-fifth"):
+        (repository / "notebooks" / f"{stem}.py").write_text(GOOD)
+    with pytest.raises(runner.NotebookError, match=r"chapter 01-good, cell 3 of 3: ValueError: the seventh seal"):
+        runner.run_chapters(root=repository, jobs=2)
+    assert not (repository / "book" / "05-fifth.ipynb").exists()
+
+
+def test_a_kernel_has_one_thread_whatever_the_environment_says(repository, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    source = HEADER + '# %%\nimport os\nprint("threads", os.environ["OMP_NUM_THREADS"])\n'
+    (repository / "notebooks" / "01-good.py").write_text(source)
+    (done,), _ = run(repository)
+    assert "threads 1" in stdout(done.path)
+
+
 def test_parameters_go_to_a_folder_of_their_own(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (done,), _ = run(repository, "1", parameters={"seed": "1", "full": "true"})
@@ -166,6 +195,8 @@ def test_bad_requests_stop_before_anything_runs(repository):
                                 ({"full": "maybe"}, "of type bool")):  # fmt: skip
         with pytest.raises(ConfigError, match=message):
             run(repository, "1", parameters=parameters)
+    with pytest.raises(ConfigError, match="jobs must be a whole number of at least 1, got 0"):
+        run(repository, "1", jobs=0)
     with pytest.raises(ConfigError, match="default parameters"):
         run(repository, "1", out=repository / "book" / "sub")
     (repository / "notebooks" / "05-none.py").write_text("# %%\n1\n")

@@ -12,14 +12,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from canonlib.book.clean import clean_notebook, output_problems, to_text
 from canonlib.book.kernel import own_kernel
 from canonlib.book.parameters import Value, check_parameters, run_name
-from canonlib.errors import CanonlibError, ConfigError, unknown
+from canonlib.errors import CanonlibError, ConfigError, require_positive, unknown
 
 CELL_TIMEOUT = 1800
 """Seconds that one cell may take."""
@@ -103,24 +106,44 @@ def _match(name: str, stems: list[str]) -> str:
 
 
 def run_chapters(names: Sequence[str] = (), parameters: dict[str, str] | None = None, out: Path | None = None,
-                 root: Path | None = None, write: Callable[[str], object] | None = None) -> list[Executed]:  # fmt: skip
-    """Execute chapters (all when ``names`` is empty) and return what was written.
+                 root: Path | None = None, write: Callable[[str], object] | None = None,
+                 jobs: int = 1) -> list[Executed]:  # fmt: skip
+    """Execute chapters (all when ``names`` is empty), ``jobs`` at a time, and return what was written, in order.
 
     Without ``parameters`` and ``out`` they go to ``book/``. With ``parameters`` (texts, read as the type of each
     default) each goes to a folder of its own, ``runs/<chapter>-<parameters>/`` or below ``out``, never to ``book/``.
-    Raises ``ConfigError`` for an unknown name before anything runs, ``NotebookError`` when a cell fails.
+    Raises ``ConfigError`` for an unknown name before anything runs, ``NotebookError`` when a cell fails. With several
+    jobs each chapter runs in a process of its own and tells its progress on standard error, not to ``write``.
     """
+    require_positive("jobs", jobs)
     root = repository_root() if root is None else root
     sources = find_chapters(root, names)
-    jobs = [(s, check_parameters(s, parameters or {})) for s in sources]
+    asked = [(s, check_parameters(s, parameters or {})) for s in sources]
     book = (root / "book").resolve()
     if out is not None and (out.resolve() == book or book in out.resolve().parents):
         raise ConfigError(f"out is {str(out)!r}: book/ holds only runs with default parameters; choose another folder.")
-    done = []
-    for source, values in jobs:
+    todo = []
+    for source, values in asked:
         folder = book if out is None and not values else (out or Path("runs")) / run_name(source.stem, values)
-        done.append(run_chapter(source, folder / f"{source.stem}.ipynb", values, root, write))
-    return done
+        todo.append((source, folder / f"{source.stem}.ipynb", values, root))
+    if min(jobs, len(todo)) == 1:
+        return [run_chapter(*one, write) for one in todo]
+    return _run_side_by_side(todo, jobs)
+
+
+def _run_side_by_side(todo: list[tuple[Path, Path, dict[str, Value], Path]], jobs: int) -> list[Executed]:
+    """``run_chapter`` for each of ``todo``, ``jobs`` processes at a time; the first failure ends the queue."""
+    done: dict[int, Executed] = {}
+    queue = iter(enumerate(todo))
+    with ProcessPoolExecutor(min(jobs, len(todo)), get_context("spawn")) as pool:
+        # Handed over one by one: what a pool has taken into its own queue cannot be called back.
+        running = {pool.submit(run_chapter, *one): i for i, one in islice(queue, jobs)}
+        while running:
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                done[running.pop(future)] = future.result()
+                running |= {pool.submit(run_chapter, *one): i for i, one in islice(queue, 1)}
+    return [done[i] for i in sorted(done)]
 
 
 def run_chapter(source: Path, target: Path, parameters: dict[str, Value] | None = None, root: Path | None = None,

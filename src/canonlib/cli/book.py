@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,12 +51,20 @@ def run_notebooks(
         list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="Set a parameter; repeatable.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the executed notebooks (not book/).")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Chapters at a time.", min=1)] = min(2, os.cpu_count() or 1),
 ) -> None:
-    """Execute chapters into book/, or with -p or --out into a folder of their own (runs/<chapter>-<parameters>/)."""
+    """Execute chapters into book/, or with -p or --out into a folder of their own (runs/<chapter>-<parameters>/).
+
+    Examples:
+
+      canonlib notebooks                      all chapters
+
+      canonlib notebooks 3 -p seed 1          chapter 3 with another seed
+    """
     from canonlib.book.runner import NotebookError, run_chapters
 
     try:
-        done = run_chapters(chapters or [], _pairs(parameter or []), out)
+        done = run_chapters(chapters or [], _pairs(parameter or []), out, jobs=jobs)
     except NotebookError as error:
         # Printed here as it is: the cell's source and the traceback need their lines.
         typer.echo(f"error: {error}", err=True)
