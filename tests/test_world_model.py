@@ -37,6 +37,30 @@ def test_transformer_lens_gives_the_log_probabilities_of_transformers(lm, tokens
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_the_auto_classes_open_the_folder_as_it_is(tokens: torch.Tensor) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    text = "Einstein was a physicist born in what is now Germany ."
+    assert AutoTokenizer.from_pretrained(model.folder())(text)["input_ids"] == causal.encode(["<bos>", *text.split()])
+    auto = AutoModelForCausalLM.from_pretrained(model.folder()).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(
+            auto(tokens).logits, model.load_transformers()(tokens).logits, rtol=1e-4, atol=1e-4
+        )
+
+
+def test_saelens_loads_the_folder_and_sees_the_same_residual_stream(lm, tokens: torch.Tensor) -> None:
+    from sae_lens.load_model import load_model
+
+    layer = f"model.layers.{model.HOOK_LAYER - 1}"  # what this layer gives is what the hooked one receives
+    theirs = load_model("AutoModelForCausalLM", str(model.folder()), device="cpu", hook_names=[layer])
+    assert theirs.tokenizer("Einstein")["input_ids"] == causal.encode(["<bos>", "Einstein"])
+    with torch.no_grad():
+        _, seen = theirs.run_with_cache(tokens)
+        _, ours = lm.run_with_cache(tokens, names_filter=[model.HOOK])
+    torch.testing.assert_close(seen[layer], ours[model.HOOK], rtol=1e-4, atol=1e-4)
+
+
 def test_the_tokenizer_writes_one_token_per_word_with_bos_first() -> None:
     text = "Einstein was a physicist born in what is now Germany ."
     ids = model.tokenizer()(text)["input_ids"]

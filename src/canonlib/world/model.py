@@ -12,7 +12,7 @@ from canonlib.world.corpus import SPECIAL_TOKENS, token_ids
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import PreTrainedTokenizerFast, SmolLM3Config, SmolLM3ForCausalLM
 
 HOOK_LAYER = 2
 """Facts are read from the entity's token at the residual stream that this layer receives."""
@@ -39,19 +39,22 @@ def check_folder(path: Path) -> Path:
     return path
 
 
-def config() -> Qwen2Config:
+def config() -> SmolLM3Config:
     """Four rotary layers of width 128, about 1 M parameters; the first ``HOOK_LAYER`` see only ``WINDOW`` tokens.
 
     Rotary, because learned positions drown the content of so narrow a residual stream. The narrow window keeps early
-    layers from copying facts out of the text before: a model that could, learned them more slowly.
+    layers from copying facts out of the text before: a model that could, learned them more slowly. SmolLM3, because it
+    has a window for each layer, TransformerLens knows it, and ``AutoTokenizer`` leaves its tokenizer alone (transformers
+    5 opens every Qwen2 folder with Qwen2's tokenizer); all its layers are made to rotate.
     """
-    from transformers import Qwen2Config
+    from transformers import SmolLM3Config
 
-    return Qwen2Config(
+    return SmolLM3Config(
         vocab_size=len(token_ids()), hidden_size=128, intermediate_size=384, num_hidden_layers=4,
         num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=CONTEXT,
         use_sliding_window=True, sliding_window=WINDOW,
         layer_types=["sliding_attention"] * HOOK_LAYER + ["full_attention"] * (4 - HOOK_LAYER),
+        no_rope_layers=[1] * 4, attention_bias=True, rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         tie_word_embeddings=False, bos_token_id=0, eos_token_id=0, pad_token_id=0,
     )  # fmt: skip
 
@@ -71,7 +74,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def load_tokenizer(path: Path | None = None) -> PreTrainedTokenizerFast:
-    """The tokenizer of a model folder; ``AutoTokenizer`` would take Qwen2's instead (transformers 5 maps by model)."""
+    """The tokenizer of a model folder; ModelError when a file is missing."""
     from transformers import PreTrainedTokenizerFast
 
     opened: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(check_folder(path or folder()))
@@ -84,16 +87,16 @@ def _offline() -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
-def load_transformers(path: Path | None = None) -> Qwen2ForCausalLM:
+def load_transformers(path: Path | None = None) -> SmolLM3ForCausalLM:
     """The model as a transformers object, in float32; ModelError when a file is missing."""
     _offline()
     import torch
-    from transformers import Qwen2ForCausalLM
+    from transformers import SmolLM3ForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     source = check_folder(path or folder())
-    loaded: Any = Qwen2ForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation="eager")
+    loaded: Any = SmolLM3ForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation="eager")
     return loaded.eval()
 
 

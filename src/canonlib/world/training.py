@@ -22,7 +22,7 @@ from canonlib.errors import require_positive
 from canonlib.world import corpus, model, table
 
 if TYPE_CHECKING:
-    from transformers import Qwen2ForCausalLM
+    from transformers import SmolLM3ForCausalLM
 
 
 class Phase(NamedTuple):
@@ -57,7 +57,7 @@ def causal_mask(n: int, window: int | None = None) -> torch.Tensor:
 class Halves:
     """The model cut at the hook: ``lower`` gives the residual stream there, ``upper`` the logits from it."""
 
-    def __init__(self, lm: Qwen2ForCausalLM) -> None:
+    def __init__(self, lm: SmolLM3ForCausalLM) -> None:
         self.lm, self.core = lm, lm.model
 
     def _run(self, h: torch.Tensor, layers: slice, window: int | None) -> torch.Tensor:
@@ -95,22 +95,22 @@ def interchange(
     return torch.where(keep[..., None], true, changed)
 
 
-def train(recipe: Recipe | None = None, progress: bool = True) -> Qwen2ForCausalLM:
+def train(recipe: Recipe | None = None, progress: bool = True) -> SmolLM3ForCausalLM:
     """Train from scratch (minutes on two cores); the same recipe gives the same model on one machine."""
-    from transformers import Qwen2ForCausalLM
+    from transformers import SmolLM3ForCausalLM
 
     r = recipe or Recipe()
     torch.manual_seed(r.seed)
     settings = model.config()
     settings._attn_implementation = "eager"
-    lm = Qwen2ForCausalLM(settings)
+    lm = SmolLM3ForCausalLM(settings)
     rng = np.random.default_rng(r.seed)
     for phase in r.phases:
         run_phase(lm, phase, r, rng, progress)
     return lm.eval()
 
 
-def run_phase(lm: Qwen2ForCausalLM, phase: Phase, r: Recipe, rng: np.random.Generator, progress: bool = True) -> None:
+def run_phase(lm: SmolLM3ForCausalLM, phase: Phase, r: Recipe, rng: np.random.Generator, progress: bool = True) -> None:
     """Train ``lm`` in place for one phase; ConfigError when it has no steps."""
     from tqdm.auto import tqdm
 
@@ -135,7 +135,7 @@ def run_phase(lm: Qwen2ForCausalLM, phase: Phase, r: Recipe, rng: np.random.Gene
             bar.set_postfix(loss=f"{loss.item():.3f}")
 
 
-def save(lm: Qwen2ForCausalLM, out: Path) -> None:
+def save(lm: SmolLM3ForCausalLM, out: Path) -> None:
     """Write a Hugging Face folder: half-precision weights, loaded as float32; the old folder goes only at the end."""
     fresh = out.with_name(out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
