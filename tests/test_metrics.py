@@ -8,6 +8,7 @@ from saehelpers import random_activations, random_sae
 
 from canonlib.errors import ConfigError
 from canonlib.sae.metrics import ce_loss_recovered, reconstruction
+from canonlib.sae.streaming import blocks
 
 
 def identity_pair() -> object:
@@ -103,3 +104,11 @@ def test_ce_loss_recovered() -> None:
         ce_loss_recovered(clean=3.0, spliced=3.5, zeroed=3.0)
     with pytest.raises(ConfigError, match="spliced CE loss is nan"):
         ce_loss_recovered(clean=3.0, spliced=float("nan"), zeroed=8.0)
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 8, 9])
+def test_blocks_cover_every_token_once(n: int) -> None:
+    x = torch.arange(2.0 * n).reshape(n, 2)
+    taken = list(blocks(x, 4))
+    assert torch.equal(torch.cat(taken), x)
+    assert max(len(b) for b in taken) <= 4

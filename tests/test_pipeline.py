@@ -127,3 +127,58 @@ def test_kill_9_in_training_and_run_again(tmp_path: Path) -> None:
     assert done < everything
     assert len(everything) == 4
     assert not Store(tmp_path / "store").verify()
+
+
+STOPPED = """
+import os, signal, sys, time
+from worldhelpers import small_tier
+from canonlib.pipeline import Run
+from canonlib.store import Store, build
+
+room, how = sys.argv[2:]
+seal = build._seal
+
+def stop(b, *more):
+    if b.room == room:  # its files are written and not yet final: the worst moment
+        os.killpg(0, getattr(signal, how))
+        time.sleep(60)
+    return seal(b, *more)
+
+build._seal = stop
+if __name__ == "__main__":
+    line = Run(small_tier(), Store(sys.argv[1]), progress=False)
+    for stage in line.stages():
+        stage.work()
+"""
+
+
+def contents(store: Store) -> dict[str, dict[str, str]]:
+    """Checksums of every file, by artefact."""
+    return {
+        f"{a.room}/{a.key}": {name: entry["sha256"] for name, entry in a.manifest["files"].items()}
+        for a in store.artefacts()
+    }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups")
+def test_stopped_in_every_stage_and_run_again(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "go.py").write_text(STOPPED)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    rooms = ("knowledge", "activations", "sae", "evaluation", "stitch", "meta")
+    assert set(rooms) == {a.room for a in run.store.artefacts()}
+    store = Store(tmp_path / "store")
+    finished: set[str] = set()
+    for i, room in enumerate(rooms):  # both ways of stopping, by turns: each process spends seconds on its imports
+        how = ("SIGKILL", "SIGINT")[i % 2]
+        command = [sys.executable, str(tmp_path / "go.py"), str(store.root), room, how]
+        ended = subprocess.run(command, env=env, start_new_session=True, capture_output=True, timeout=120)
+        assert ended.returncode != 0, room
+        now = set(contents(store))
+        assert finished <= now, f"stopping in {room} lost artefacts"
+        assert not [key for key in now if key.startswith(f"{room}/")]
+        finished = now
+    command = [sys.executable, str(tmp_path / "go.py"), str(store.root), "none", "SIGINT"]
+    subprocess.run(command, env=env, start_new_session=True, timeout=240, check=True, capture_output=True)
+    assert contents(store) == contents(run.store)
+    assert not list(store.root.glob("*/.building-*"))
+    assert not list(store.root.glob("*/.checkpoint-*"))

@@ -44,9 +44,7 @@ def test_the_auto_classes_open_the_folder_as_it_is(tokens: torch.Tensor) -> None
     assert AutoTokenizer.from_pretrained(model.folder())(text)["input_ids"] == causal.encode(["<bos>", *text.split()])
     auto = AutoModelForCausalLM.from_pretrained(model.folder()).eval()
     with torch.no_grad():
-        torch.testing.assert_close(
-            auto(tokens).logits, model.load_transformers()(tokens).logits, rtol=1e-4, atol=1e-4
-        )
+        torch.testing.assert_close(auto(tokens).logits, model.load_transformers()(tokens).logits, rtol=1e-4, atol=1e-4)
 
 
 def test_saelens_loads_the_folder_and_sees_the_same_residual_stream(lm, tokens: torch.Tensor) -> None:

@@ -12,6 +12,7 @@ import torch
 from canonlib.compare import decoder_directions
 from canonlib.errors import ConfigError, CorruptArtefactError, StoreError
 from canonlib.meta.config import MetaConfig, MetaReport
+from canonlib.sae.folders import sort_configuration
 from canonlib.store import write_json
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class MetaSAE:
         """
         folder = Path(folder)
         self.sae.save_model(folder)
+        sort_configuration(folder)
         write_json(folder / META_FILE, {"config": self.config.to_json(), "report": self.report.to_json()})
         return folder
 

@@ -18,7 +18,7 @@ from canonlib.tiers import Family, Tier
 if TYPE_CHECKING:
     from sae_lens import SAE
 
-CODE = ("canonlib.sae.training", "canonlib.sae.batches")
+CODE = ("canonlib.sae.training", "canonlib.sae.batches", "canonlib.sae.folders")
 
 
 class Progress(NamedTuple):

@@ -15,6 +15,7 @@ import torch
 
 from canonlib.errors import ConfigError, require_positive
 from canonlib.sae.batches import Batches
+from canonlib.sae.folders import sort_configuration
 from canonlib.store import write_json, write_tensors
 from canonlib.tiers import Family
 
@@ -186,6 +187,7 @@ def train(
     sae.fold_activation_norm_scaling_factor(scale)
     trainer.set_final_sae_metadata()
     sae.save_inference_model(out)
+    sort_configuration(out)
     write_json(out / "training.json", {"every": 50, "mse_loss": losses, "scaling_factor": scale})
     return load(out)
 
