@@ -7,6 +7,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -477,6 +478,15 @@ def test_a_full_disk_is_explained_and_costs_nothing_else(store: Store) -> None:
     assert str(store.root) in str(caught.value)
     assert names(store.root / "sae") == [keep.key]
     assert build_one(store, k=1).reused
+
+
+def test_a_store_removed_while_it_is_written_is_told(store: Store) -> None:
+    def build(b: Build) -> None:
+        shutil.rmtree(store.root)
+        (b.folder / "out.json").write_text("{}")
+
+    with pytest.raises(StoreError, match="was removed while it was being written: run again"):
+        store.get_or_build("sae", {"k": 2}, build)
 
 
 @pytest.mark.parametrize(("number", "reason"), [(errno.ENOSPC, "disk is full"), (errno.EDQUOT, "quota is used up")])

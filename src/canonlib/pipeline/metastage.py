@@ -91,7 +91,8 @@ def _build(b: Build, run: Run) -> None:
     reports = with_controls(rows, config, run.progress, real=meta)
     active = meta_activations(meta, sae) > 0
     score, entity = selectivity(sae, run.data.eval.only("entities")).best_entity()
-    own = ((score > 0.5) & alive).nonzero()[:, 0]
+    score = torch.where(alive, score, 0.0)
+    own = (score > 0.5).nonzero()[:, 0]
     names = _names(active[own], entity[own])
     meta.save(b.folder / "meta")
     write_json(b.folder / "names.json", [n.to_json() for n in names])

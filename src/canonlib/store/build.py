@@ -100,6 +100,10 @@ def _disk_errors_explained(root: Path) -> Iterator[None]:
         ours = name is None or Path(os.fsdecode(name)).is_relative_to(root)
         if ours and errno_of(exc) in DISK_ERRORS:
             raise store_error(root, exc, "write to") from exc
+        if name is not None and ours and isinstance(exc, FileNotFoundError) and not root.exists():
+            raise StoreError(
+                f"the store {root} was removed while it was being written: run again to start it anew."
+            ) from exc
         raise
 
 
