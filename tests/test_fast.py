@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
 import torch
-from sae_lens import SAE
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
 from sae_lens.saes.matryoshka_batchtopk_sae import (
@@ -17,9 +15,7 @@ from sae_lens.saes.matryoshka_batchtopk_sae import (
 from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.training.sae_trainer import SAETrainer
 
-from canonlib.errors import ConfigError
 from canonlib.sae.fast import FastTrainer
-from canonlib.sae.select import Encoder, Selector
 
 D, N, B = 12, 40, 64
 

@@ -18,8 +18,8 @@ from canonlib.store import Store
 from canonlib.tiers import Family
 from canonlib.world import model, table
 
-STANDARD = Family("standard", "all", (32,), sparsity=0.5, steps=60, batch=256, lr=1e-3)
-BATCHTOPK = Family("batchtopk", "entities", (32,), sparsity=2, steps=60, batch=256, lr=1e-3)
+STANDARD = Family("standard", "all", (32,), sparsities=(0.5,), steps=60, batch=256, lr=1e-3)
+BATCHTOPK = Family("batchtopk", "entities", (32,), sparsities=(2,), steps=60, batch=256, lr=1e-3)
 
 
 @pytest.fixture(scope="module")

@@ -41,10 +41,24 @@ def test_the_world_has_eight_sizes_in_both_architectures() -> None:
         (lambda: replace(WORLD.families[0], sizes=(64, 32)), "must ascend"),
         (lambda: replace(WORLD.families[0], lr=0.0), "lr must be above zero"),
         (lambda: replace(WORLD.families[0], steps=0), "steps must be"),
-        (lambda: Family("gated", "all", (32,), 1.0, 1, 1, 1.0), "unknown architecture 'gated'"),  # type: ignore[arg-type]
-        (lambda: Family("standard", "names", (32,), 1.0, 1, 1, 1.0), "unknown tokens 'names'"),  # type: ignore[arg-type]
+        (lambda: Family("relu", "all", (32,), (1.0,), 1, 1, 1.0), "unknown architecture 'relu'"),  # type: ignore[arg-type]
+        (lambda: Family("standard", "names", (32,), (1.0,), 1, 1, 1.0), "unknown tokens 'names'"),  # type: ignore[arg-type]
+        (lambda: Family("standard", "all", (32,), (), 1, 1, 1.0), "sparsities must be above zero"),
+        (lambda: Family("standard", "all", (32,), (1.0, 0.0), 1, 1, 1.0), "sparsities must be above zero"),
+        (lambda: Family("batchtopk", "all", (8, 32), (4, 9), 1, 1, 1.0), r"k = 9.*smallest dictionary size \(8\)"),
+        (lambda: Family("topk", "all", (32,), (2.5,), 1, 1, 1.0), "whole numbers, got .2.5"),
+        (lambda: Family("gated", "all", (32,), (1.0,), 1, 1, 1.0, seeds=(0, 0)), "seeds must be whole numbers"),
     ],
 )
 def test_bad_values_are_named(call, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         call()
+
+
+def test_a_family_has_a_member_for_each_size_sparsity_and_seed() -> None:
+    family = Family("gated", "all", (8, 16), (1.0, 2.0), 1, 1, 1.0, seeds=(0, 3), label="frontier")
+    assert family.name == "gated-all-frontier"
+    assert len(family.members) == 8
+    assert family.members[0] == (8, 1.0, 0)
+    assert family.members[-1] == (16, 2.0, 3)
+    assert family.sparsity == 1.0

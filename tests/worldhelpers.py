@@ -10,8 +10,8 @@ from canonlib.tiers import Family, Tier
 
 def small_tier(**overrides: Any) -> Tier:
     families = (
-        Family("standard", "all", (16, 32), sparsity=1.0, steps=40, batch=256, lr=1e-3),
-        Family("batchtopk", "entities", (16, 64), sparsity=2, steps=40, batch=256, lr=1e-3),
+        Family("standard", "all", (16, 32), sparsities=(1.0,), steps=40, batch=256, lr=1e-3),
+        Family("batchtopk", "entities", (16, 64), sparsities=(2,), steps=40, batch=256, lr=1e-3),
     )
     settings = {"train_documents": 80, "eval_documents": 40, "families": families, "meta_base": 64, "meta_latents": 16}
     return tiers.get("world", **{**settings, **overrides})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.errors import ConfigError, unknown
+from canonlib.rows import Rows
 from canonlib.store import Artefact, Build, Store, sha256_file, write_tensors
 from canonlib.tiers import Tier
 
@@ -71,12 +72,26 @@ class Activations:
         """The artefact's key: names these data in the configurations of what is made from them."""
         return self.artefact.key
 
-    def split(self, name: str) -> Split:
-        """One split; a single shard stays memory-mapped, several are joined in memory."""
+    def _files(self, name: str) -> list[str]:
         if name not in SPLITS:
             raise unknown("split", name, SPLITS)
-        files = sorted(f for f in self.artefact.manifest["files"] if f.startswith(f"{name}-"))
+        return sorted(f for f in self.artefact.manifest["files"] if f.startswith(f"{name}-"))
+
+    def rows(self, name: str, tokens: str = "all") -> Rows:
+        """The activations of one split, read from disk where and when they are asked for.
+
+        tokens: "all", or "entities" for entity mentions alone.
+        """
+        files = self._files(name)
         shards = [self.artefact.tensors(f) for f in files]
+        if tokens not in ("all", "entities"):
+            raise unknown("tokens", tokens, ("all", "entities"))
+        chosen = None if tokens == "all" else (torch.cat([s["entity"] for s in shards]) >= 0).nonzero()[:, 0]
+        return Rows([s["activations"] for s in shards], [f"{self.artefact.key[:12]}/{f}" for f in files], chosen)
+
+    def split(self, name: str) -> Split:
+        """One split; a single shard stays memory-mapped, several are joined in memory."""
+        shards = [self.artefact.tensors(f) for f in self._files(name)]
         if len(shards) == 1:
             return Split(**{c: shards[0][c] for c in COLUMNS})
         return Split(**{c: torch.cat([s[c] for s in shards]) for c in COLUMNS})

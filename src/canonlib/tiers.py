@@ -7,39 +7,68 @@ A tier names the model, the hook point, the data, the SAE families and the meta-
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from itertools import product
+from typing import Any, Literal, NamedTuple
 
 from canonlib.errors import ConfigError, require_positive, unknown
 
-Architecture = Literal["standard", "batchtopk"]
+Architecture = Literal["standard", "topk", "batchtopk", "matryoshka_batchtopk", "jumprelu", "gated"]
 Tokens = Literal["all", "entities"]
-ARCHITECTURES: tuple[str, ...] = ("standard", "batchtopk")
+TOPK_LIKE: tuple[str, ...] = ("topk", "batchtopk", "matryoshka_batchtopk")
+"""Architectures whose sparsity is k, the number of active latents; the others' is the weight of a penalty."""
+ARCHITECTURES: tuple[str, ...] = ("standard", "gated", "jumprelu", *TOPK_LIKE)
 TOKENS: tuple[str, ...] = ("all", "entities")
+
+
+class Member(NamedTuple):
+    """What tells the SAEs of one family apart."""
+
+    size: int
+    """Dictionary size (number of latents)."""
+    sparsity: float
+    """k or the weight of the sparsity penalty."""
+    seed: int
+    """Added to the tier's seed."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """SAEs of one architecture on one set of tokens, one SAE for each dictionary size."""
+    """SAEs of one architecture on one set of tokens: one for each dictionary size, sparsity target and seed."""
 
     architecture: Architecture
-    """"standard" (ReLU + L1, the paper's) or "batchtopk"."""
+    """SAELens's name: "standard" (ReLU + L1, the paper's), "gated", "jumprelu", "topk", "batchtopk" or
+    "matryoshka_batchtopk" (nested dictionaries of an eighth, a quarter, a half and all of the latents)."""
     tokens: Tokens
     """Which tokens the SAEs see: all but ``<bos>``, or entity mentions only."""
     sizes: tuple[int, ...]
     """Dictionary sizes (numbers of latents), ascending."""
-    sparsity: float
-    """L1 coefficient (standard) or average number of active latents k (batchtopk)."""
+    sparsities: tuple[float, ...]
+    """L1 coefficients (standard, gated), L0 coefficients (jumprelu) or numbers of active latents k (TopK-like)."""
     steps: int
     """Training steps."""
     batch: int
     """Activations per training step."""
     lr: float
     """Peak learning rate (Adam), falling to zero over the last fifth."""
+    seeds: tuple[int, ...] = (0,)
+    """Added to the tier's seed, one SAE for each."""
+    label: str = ""
+    """Tells families of one architecture on the same tokens apart."""
 
     @property
     def name(self) -> str:
-        """Short name, such as ``standard-all``."""
-        return f"{self.architecture}-{self.tokens}"
+        """Short name, such as ``standard-all``, with the label where there is one."""
+        return f"{self.architecture}-{self.tokens}" + (f"-{self.label}" if self.label else "")
+
+    @property
+    def sparsity(self) -> float:
+        """The first sparsity target, which most families have alone."""
+        return self.sparsities[0]
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """One for each SAE, by size, then sparsity, then seed."""
+        return tuple(Member(*choice) for choice in product(self.sizes, self.sparsities, self.seeds))
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -54,9 +83,18 @@ class Family:
             raise ConfigError(f"sizes must ascend without repeats, got {self.sizes}.")
         for field in ("steps", "batch"):
             require_positive(field, getattr(self, field))
-        for field in ("sparsity", "lr"):
-            if not getattr(self, field) > 0:
+        for field, values in (("sparsities", self.sparsities), ("lr", (self.lr,))):
+            if not values or not all(value > 0 for value in values):
                 raise ConfigError(f"{field} must be above zero, got {getattr(self, field)!r}.")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ConfigError(f"seeds must be whole numbers from 0 on without repeats, got {self.seeds}.")
+        if self.architecture in TOPK_LIKE and max(self.sparsities) > self.sizes[0]:
+            raise ConfigError(
+                f"sparsities (k = {max(self.sparsities):g}) must not exceed the smallest dictionary size "
+                f"({self.sizes[0]}): lower k or drop that size."
+            )
+        if self.architecture == "topk" and any(k != int(k) for k in self.sparsities):
+            raise ConfigError(f"sparsities of a topk family must be whole numbers, got {self.sparsities}.")
 
 
 @dataclass(frozen=True)
@@ -116,8 +154,8 @@ WORLD = Tier(
     train_documents=8_000,
     eval_documents=1_500,
     families=(
-        Family("standard", "all", STITCHED_SIZES, sparsity=1.0, steps=2_500, batch=1_024, lr=1e-3),
-        Family("batchtopk", "entities", ENTITY_SIZES, sparsity=2, steps=1_000, batch=1_024, lr=1e-3),
+        Family("standard", "all", STITCHED_SIZES, sparsities=(1.0,), steps=2_500, batch=1_024, lr=1e-3),
+        Family("batchtopk", "entities", ENTITY_SIZES, sparsities=(2,), steps=1_000, batch=1_024, lr=1e-3),
     ),
     meta_base=1_024,
     meta_latents=64,

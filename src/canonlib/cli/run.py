@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+
+def choose_engine(name: str, address: str | None, gpus: float) -> Any:
+    """The engine of that name; ConfigError for an unknown one, and for Ray's options without Ray."""
+    from canonlib.errors import ConfigError, unknown
+
+    if name not in ("local", "ray"):
+        raise unknown("engine", name, ("local", "ray"))
+    if name == "ray":
+        from canonlib.sae.cluster import OnRay
+
+        return OnRay(address, gpus)
+    if address is not None or gpus:
+        raise ConfigError("--address and --gpus belong to --engine ray; add it, or leave them out.")
+    return None
 
 
 def run_command(
     tier: Annotated[str, typer.Option(help="Which profile to run: world needs no network.")] = "world",
     seed: Annotated[int, typer.Option(help="Seed of the data, the SAEs and the meta-SAE.")] = 0,
+    engine: Annotated[str, typer.Option(help="Where SAEs are trained: local (this machine's cores) or ray.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to use; without it, ray starts one on this machine.")
+    ] = None,
+    gpus: Annotated[float, typer.Option(help="With ray: GPUs for each training, 0 for CPUs.", min=0.0)] = 0.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Run a tier from model to claims table, reusing what is stored.
@@ -23,6 +43,8 @@ def run_command(
       canonlib run --tier world
 
       CANONLIB_STORE=/data/store canonlib run --tier world --seed 1
+
+      canonlib run --tier world --engine ray --address auto    (the store must be on a path that all nodes share)
     """
     from rich.console import Console
 
@@ -33,7 +55,7 @@ def run_command(
     from canonlib.store import Store
 
     console = Console()
-    line = Run(tiers.get(tier, seed=seed), Store(), progress=not quiet)
+    line = Run(tiers.get(tier, seed=seed), Store(), progress=not quiet, engine=choose_engine(engine, address, gpus))
     before = {a.key for a in line.store.artefacts()}
     for stage in line.stages():
         start = time.perf_counter()

@@ -75,7 +75,7 @@ def meta_config(tier: Tier) -> MetaConfig:
 
 def meta_stage(run: Run) -> MetaResult:
     """The meta-SAE of the run's tier, its controls and names, from the store or made now."""
-    base = run.family(BASE).artefacts[run.tier.meta_base]
+    base = run.family(BASE).artefact(run.tier.meta_base)
     config = {"base": base.key, "eval": run.data.key, "meta": asdict(meta_config(run.tier))}
     return MetaResult(run.store.get_or_build("meta", config, lambda b: _build(b, run), code=list(CODE)))
 

@@ -17,6 +17,7 @@ from canonlib.errors import ConfigError
 from canonlib.pipeline import knowledge, stitching
 from canonlib.pipeline.stitching import Pair
 from canonlib.sae import evaluation
+from canonlib.sae.engine import Engine
 from canonlib.sae.family import TrainedFamily, train_families
 from canonlib.store import Store
 from canonlib.tiers import Tier
@@ -35,15 +36,17 @@ class Stage(NamedTuple):
 
 
 class Run:
-    """A tier's results; every property is computed once and kept."""
+    """A tier's results; every property is computed once and kept. ``engine`` says where SAEs are trained."""
 
-    def __init__(self, tier: Tier, store: Store | None = None, progress: bool = True) -> None:
+    def __init__(
+        self, tier: Tier, store: Store | None = None, progress: bool = True, engine: Engine | None = None
+    ) -> None:
         if tier.needs_hub:
             raise ConfigError(
                 f"tier {tier.name!r} needs {tier.sae_release or tier.model!r} from the hub; running it is not built yet. "
                 "Use --tier world, which needs no network."
             )
-        self.tier, self.store, self.progress = tier, store or Store(), progress
+        self.tier, self.store, self.progress, self.engine = tier, store or Store(), progress, engine
         self._evaluations: dict[str, list[dict[str, Any]]] = {}
         self._pairs: dict[tuple[str, int, int], Pair] = {}
 
@@ -62,7 +65,7 @@ class Run:
     @cached_property
     def families(self) -> dict[str, TrainedFamily]:
         """All SAE families, by name."""
-        trained = train_families(self.tier, self.tier.families, self.store, self.data, self.progress)
+        trained = train_families(self.tier, self.tier.families, self.store, self.data, self.progress, self.engine)
         return {t.family.name: t for t in trained}
 
     def family(self, name: str) -> TrainedFamily:

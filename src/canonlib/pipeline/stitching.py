@@ -55,7 +55,7 @@ def stitch_pairs(
 
 
 def _pair(trained: TrainedFamily, small: int, large: int, store: Store, data: Activations) -> Pair:
-    keys = {str(n): trained.artefacts[n].key for n in (small, large)}
+    keys = {str(n): trained.artefact(n).key for n in (small, large)}
     config = {"small": keys[str(small)], "large": keys[str(large)], "eval": data.key, "tokens": trained.family.tokens}
 
     def build(b: Build) -> None:

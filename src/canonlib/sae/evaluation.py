@@ -78,12 +78,12 @@ def ce_row(lm: TransformerBridge, sae: SAE[Any], tokens: torch.Tensor, hook: str
 def evaluate(
     tier: Tier, trained: TrainedFamily, store: Store, data: Activations, progress: bool = True
 ) -> list[dict[str, Any]]:
-    """One row for each size, measured on the evaluation split, from the store or computed now.
+    """One row for each member, measured on the evaluation split, from the store or computed now.
 
-    Keys: n_latents, l0, mse, fvu, dead_fraction, ce_*, own_entities and own_facts (shares with a latent of F1 > 0.7).
+    Keys: n_latents, sparsity, seed, l0, mse, fvu, dead_fraction, ce_*, own_entities and own_facts (shares with a latent of F1 > 0.7).
     """
     config = {
-        "saes": {str(n): a.key for n, a in trained.artefacts.items()},
+        "saes": [a.key for a in trained.artefacts.values()],
         "eval": data.key,
         "documents": CE_DOCUMENTS,
     }
@@ -104,12 +104,13 @@ def _rows(tier: Tier, trained: TrainedFamily, data: Activations, progress: bool)
     split, tokens, lm = data.eval.only(which), documents(tier, "eval")[:CE_DOCUMENTS], model.load()
     _, membership = fact_membership()
     rows = []
-    for size in tqdm(trained.sizes, desc=f"evaluate {trained.family.name}", unit="SAE", disable=not progress):
-        sae = trained.sae(size)
+    for member in tqdm(trained.artefacts, desc=f"evaluate {trained.family.name}", unit="SAE", disable=not progress):
+        sae = trained.sae(*member)
         firing = selectivity(sae, split)
         rows.append(
             {
-                "n_latents": size,
+                "sparsity": member.sparsity,
+                "seed": member.seed,
                 **reconstruction(sae, split.activations).to_json(),
                 **ce_row(lm, sae, tokens, tier.hook, which),
                 "own_entities": firing.own_entities().double().mean().item(),

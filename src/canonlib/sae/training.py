@@ -1,92 +1,61 @@
-"""Train one SAE with SAELens's trainer, from a stream that can be left and taken up again.
+"""Train SAEs from one stream of activations that can be left and taken up again.
 
-The SAE, its loss and each training step are SAELens's; the loop around ``SAETrainer.step`` is ours, because it must
-write checkpoints without pickle and go on from them exactly.
+The SAE, its loss and the training step are SAELens's (for TopK-like SAEs the step is ``fast.FastTrainer``'s, which
+computes the same); the loop around ``SAETrainer.step`` is ours, because it feeds many SAEs from one stream and writes
+checkpoints without pickle.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from canonlib.errors import ConfigError, require_positive
+from canonlib.rows import Rows, as_rows
+from canonlib.sae import checkpoint as checkpoints
+from canonlib.sae.architectures import start_from_data, untrained
 from canonlib.sae.batches import Batches
 from canonlib.sae.folders import sort_configuration
-from canonlib.store import write_json, write_tensors
-from canonlib.tiers import Family
+from canonlib.store import write_json
+from canonlib.tiers import TOPK_LIKE, Family, Member
 
 if TYPE_CHECKING:
     from sae_lens import SAE, TrainingSAE
+    from sae_lens.config import LoggingConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
 CHECKPOINT_EVERY = 250
 """Steps between checkpoints."""
-SPREAD_OVER = 6_000
-"""Data points among which starting directions are chosen."""
-COUNTERS = ("act_freq_scores", "n_forward_passes_since_fired")
+REPORT_EVERY = 50
+"""Steps between two points of the loss curve."""
+SAMPLE = 100_000
+"""Tokens from which scale, mean and starting directions are taken."""
 
 
-def untrained(family: Family, size: int, d_model: int, metadata: dict[str, Any]) -> TrainingSAE[Any]:
-    """SAELens's training SAE of one size, with SAELens's own initial weights (set the torch seed first)."""
-    from sae_lens import (
-        BatchTopKTrainingSAE,
-        BatchTopKTrainingSAEConfig,
-        StandardTrainingSAE,
-        StandardTrainingSAEConfig,
-    )
-    from sae_lens.saes.sae import SAEMetadata
+class News(NamedTuple):
+    """What a training tells of itself every ``REPORT_EVERY`` steps."""
 
-    shared: dict[str, Any] = dict(
-        d_in=d_model,
-        d_sae=require_positive("sizes", size),
-        normalize_activations="expected_average_only_in",
-        metadata=SAEMetadata(**metadata),
-    )
-    if family.architecture == "standard":
-        warm_up = family.steps // 5
-        l1 = StandardTrainingSAEConfig(l1_coefficient=family.sparsity, l1_warm_up_steps=warm_up, **shared)
-        return StandardTrainingSAE(l1)
-    if family.sparsity > size:
-        raise ConfigError(f"sparsity (k = {family.sparsity:g}) must not exceed the dictionary size ({size}).")
-    return BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(k=family.sparsity, decoder_init_norm=1.0, **shared))
+    step: int
+    losses: dict[str, float]
+    """SAELens's names; ``mse_loss`` is summed over coordinates, in the trainer's scale."""
+    l0: float
+    dead: int
+    """Latents that have not fired for SAELens's ``dead_feature_window``."""
 
 
-@torch.no_grad()
-def start_from_data(sae: TrainingSAE[Any], scaled: torch.Tensor, generator: torch.Generator, spread: bool) -> None:
-    """Put the decoder bias at the data's mean and the decoder directions on data points.
-
-    ``scaled``: [n_tokens, d_model], scaled as the trainer scales. The points are drawn at random, or, with ``spread``,
-    each as far in angle as can be from those before. Where there are fewer distinct points than latents, the rest keep
-    SAELens's random directions. The encoder starts as the decoder's transpose, as in SAELens.
-    """
-    sae.b_dec.data = scaled.mean(0)
-    drawn = torch.randperm(len(scaled), generator=generator)[:SPREAD_OVER]
-    points = torch.nn.functional.normalize(scaled[drawn] - sae.b_dec, dim=1)
-    chosen = points[_spread(points, len(sae.W_dec))] if spread else points[: len(sae.W_dec)]
-    norm = sae.W_dec.norm(dim=1).mean()
-    sae.W_dec.data[: len(chosen)] = chosen * norm
-    sae.W_enc.data = sae.W_dec.data.T.clone().contiguous()
-
-
-def _spread(points: torch.Tensor, n: int) -> list[int]:
-    """Indices of up to ``n`` unit rows, each the one whose nearest row chosen so far is farthest in angle."""
-    chosen, nearest = [0], points @ points[0]
-    while len(chosen) < n:
-        farthest = int(nearest.argmin())
-        if nearest[farthest] > 1 - 1e-6:
-            break
-        chosen.append(farthest)
-        nearest = torch.maximum(nearest, points @ points[farthest])
-    return chosen
-
-
-def _trainer(family: Family, sae: TrainingSAE[Any], scaling_factor: float) -> SAETrainer[Any, Any]:
+def make_trainer(
+    family: Family, sae: TrainingSAE[Any], scale: float, logger: LoggingConfig | None = None, fast: bool = True
+) -> SAETrainer[Any, Any]:
+    """The trainer of one SAE: ``FastTrainer`` where it applies (and ``fast``), else SAELens's with a fused Adam."""
     from sae_lens.config import LoggingConfig, SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
+
+    from canonlib.sae.fast import FastTrainer, refusal
 
     config = SAETrainerConfig(
         total_training_samples=family.steps * family.batch,
@@ -96,99 +65,127 @@ def _trainer(family: Family, sae: TrainingSAE[Any], scaling_factor: float) -> SA
         lr_warm_up_steps=min(50, family.steps // 10),
         lr_decay_steps=family.steps // 5,
         dead_feature_window=100,
-        logger=LoggingConfig(log_to_wandb=False),
+        device=str(sae.device),
+        logger=logger or LoggingConfig(log_to_wandb=False),
     )
-    trainer: SAETrainer[Any, Any] = SAETrainer(config, sae, data_provider=iter(()))
-    trainer.activation_scaler.scaling_factor = scaling_factor
-    return trainer
+    made: SAETrainer[Any, Any]
+    if fast and not refusal(sae):
+        made = FastTrainer(config, sae, data_provider=iter(()))
+    else:
+        made = SAETrainer(config, sae, data_provider=iter(()))
+        for group in made.optimizer.param_groups:
+            group["fused"] = True
+    made.activation_scaler.scaling_factor = scale
+    return made
 
 
-def save_checkpoint(trainer: SAETrainer[Any, Any], folder: Path, losses: list[float]) -> None:
-    """Write all that the next step depends on: weights, Adam's moments, counters, step. safetensors and JSON."""
-    tensors = {f"sae.{k}": v for k, v in trainer.sae.state_dict().items()}
-    for i, state in trainer.optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{i}.{k}": v for k, v in state.items()}
-    tensors |= {f"counter.{k}": getattr(trainer, k) for k in COUNTERS}
-    step = trainer.n_training_steps
-    name = f"step-{step}.safetensors"
-    write_tensors(folder / name, {k: v.detach().contiguous() for k, v in tensors.items()})
-    counts = {"n_training_samples": trainer.n_training_samples, "n_frac_active_samples": trainer.n_frac_active_samples}
-    # The JSON names the tensors it belongs to, so a kill between the two writes leaves the former pair in force.
-    write_json(folder / "checkpoint.json", {"step": step, "tensors": name, "losses": losses, **counts})
-    for old in folder.glob("step-*.safetensors"):
-        if old.name != name:
-            old.unlink()
+class Training:
+    """One SAE in training: where it starts, its steps, its checkpoints and the folder it ends in."""
+
+    def __init__(
+        self, family: Family, member: Member, rows: Rows, seed: int, checkpoint: Path | None = None,
+        metadata: dict[str, Any] | None = None, logger: LoggingConfig | None = None, device: str = "cpu",
+    ) -> None:  # fmt: skip
+        """``seed`` is the tier's; the member's own is added. Raises what ``checkpoint.load`` raises."""
+        torch.manual_seed(seed + member.seed)
+        sample = rows.sample(SAMPLE)
+        self.family, self.member, self.checkpoint = family, member, checkpoint
+        self.scale = rows.d_model**0.5 / sample.norm(dim=1).mean().item()
+        sae = untrained(family, member, rows.d_model, metadata or {})
+        generator = torch.Generator().manual_seed(seed + member.seed)
+        # A BatchTopK latent that starts beside a winner stays dead: starting apart halves their number in the world.
+        start_from_data(sae, sample * self.scale, generator, spread=family.architecture in TOPK_LIKE)
+        sae = sae.to(device)
+        self.trainer = make_trainer(family, sae, self.scale, logger)
+        fields = asdict(family)
+        kept = {name: fields[name] for name in ("architecture", "tokens", "steps", "batch", "lr")}
+        self.config = {**kept, **member._asdict(), "tier_seed": seed, "d_model": rows.d_model, "n_tokens": len(rows)}
+        self.losses = checkpoints.load(self.trainer, checkpoint, self.config) if checkpoint else []
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.trainer.n_training_steps
+
+    def take(self, batch: torch.Tensor) -> News | None:
+        """One step on ``batch`` ``[batch, d_model]``; every ``REPORT_EVERY`` steps, news of it."""
+        step, output = self.step, self.trainer.step(batch)
+        if self.trainer.cfg.logger.log_to_wandb:
+            self.trainer._log_train_step(output)
+        self.trainer.n_training_steps += 1
+        news = None
+        if step % REPORT_EVERY == 0:
+            losses = {name: float(value.detach()) for name, value in output.losses.items()}
+            self.losses.append(round(losses["mse_loss"], 6))
+            active = int(output.feature_acts.bool().sum())
+            news = News(step, losses, active / len(batch), int(self.trainer.dead_neurons.sum()))
+        if self.checkpoint and self.step % CHECKPOINT_EVERY == 0:
+            checkpoints.save(self.trainer, self.checkpoint, self.losses, self.config)
+        return news
+
+    def finish(self, out: Path) -> None:
+        """Write the SAE's inference form to ``out`` as a SAELens folder, with its loss curve as ``training.json``."""
+        from canonlib.sae.fast import FastTrainer
+
+        sae = self.trainer.sae
+        if isinstance(self.trainer, FastTrainer):
+            self.trainer.release()
+        sae.fold_activation_norm_scaling_factor(self.scale)
+        self.trainer.set_final_sae_metadata()
+        sae.save_inference_model(out)
+        sort_configuration(out)
+        write_json(
+            out / "training.json", {"every": REPORT_EVERY, "mse_loss": self.losses, "scaling_factor": self.scale}
+        )
 
 
-def load_checkpoint(trainer: SAETrainer[Any, Any], folder: Path) -> list[float]:
-    """Put the trainer where ``save_checkpoint`` left it; returns the losses so far. Nothing to load: empty list."""
-    from safetensors.torch import load_file
+def train_together(
+    trainings: Sequence[Training], rows: Rows, seed: int, report: Callable[[Training, News], None] | None = None
+) -> None:
+    """Take every training to its end, all from one stream: each batch is read once and goes to each SAE in turn.
 
-    if not (folder / "checkpoint.json").is_file():
-        return []
-    saved = json.loads((folder / "checkpoint.json").read_text())
-    tensors = load_file(folder / saved["tensors"])
-    trainer.sae.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("sae.")})
-    adam = trainer.optimizer.state_dict()
-    for key, value in tensors.items():
-        if key.startswith("adam."):
-            _, i, name = key.split(".", 2)
-            adam["state"].setdefault(int(i), {})[name] = value
-    for name in COUNTERS:
-        setattr(trainer, name, tensors[f"counter.{name}"])
-    # Schedules are functions of the step: replay them before the moments are put in place.
-    for _ in range(saved["step"]):
-        trainer.optimizer._opt_called = True
-        trainer.lr_scheduler.step()
-        for schedule in trainer.coefficient_schedulers.values():
-            schedule.step()
-    adam["param_groups"] = trainer.optimizer.state_dict()["param_groups"]
-    trainer.optimizer.load_state_dict(adam)
-    trainer.n_training_steps = saved["step"]
-    trainer.n_training_samples = saved["n_training_samples"]
-    trainer.n_frac_active_samples = saved["n_frac_active_samples"]
-    return list(saved["losses"])
+    The trainings must agree on the batch size; they may have different lengths, and may stand at different steps (as
+    after a kill). Batch n depends on ``seed`` and n alone.
+    """
+    sizes = {t.family.batch for t in trainings}
+    if len(sizes) > 1:
+        raise ConfigError(f"SAEs that share a stream need one batch size, got {sorted(sizes)}.")
+    batches = Batches(rows, sizes.pop(), seed)
+    for step in range(min(t.step for t in trainings), max(t.family.steps for t in trainings)):
+        batch = batches.batch(step)
+        for training in trainings:
+            if training.step == step < training.family.steps:
+                news = training.take(batch)
+                if news and report:
+                    report(training, news)
 
 
 def train(
     family: Family,
     size: int,
-    activations: torch.Tensor,
+    activations: Rows | torch.Tensor,
     seed: int,
     out: Path,
     checkpoint: Path | None = None,
     metadata: dict[str, Any] | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
+    logger: LoggingConfig | None = None,
 ) -> SAE[Any]:
     """Train one SAE and save it to ``out`` as a SAELens folder (its inference form); return what loads from there.
 
-    activations: [n_tokens, d_model]. checkpoint: folder to go on from and to write to every ``CHECKPOINT_EVERY``
-    steps. report: called every 50 steps with the step and the losses. The loss every 50 steps is written beside the
-    SAE as ``training.json``. Raises ConfigError for sizes or sparsities that cannot work.
+    activations: ``Rows`` or [n_tokens, d_model]. checkpoint: folder to go on from and to write to every
+    ``CHECKPOINT_EVERY`` steps. report: called every ``REPORT_EVERY`` steps with the step and the losses. logger:
+    SAELens's logging configuration; with ``log_to_wandb`` the losses go to the current Weights & Biases run (see
+    ``wandb.init``). The family's first sparsity and seed are used. Raises ConfigError for sizes or sparsities that
+    cannot work, activations that are not finite, and a checkpoint of another configuration.
     """
-    torch.manual_seed(seed)
-    sae = untrained(family, size, activations.shape[1], metadata or {})
-    scale = activations.shape[1] ** 0.5 / activations.norm(dim=1).mean().item()
-    # BatchTopK leaves latents that start beside a winner dead: starting apart halves them in the world.
-    spread = family.architecture == "batchtopk"
-    start_from_data(sae, activations * scale, torch.Generator().manual_seed(seed), spread)
-    trainer = _trainer(family, sae, scale)
-    losses = load_checkpoint(trainer, checkpoint) if checkpoint else []
-    batches = Batches(activations, family.batch, seed)
-    for step in range(trainer.n_training_steps, family.steps):
-        output = trainer.step(batches.batch(step))
-        trainer.n_training_steps += 1
-        if step % 50 == 0:
-            losses.append(round(output.losses["mse_loss"].item(), 6))
-            if report:
-                report(step, {name: value.detach().item() for name, value in output.losses.items()})
-        if checkpoint and trainer.n_training_steps % CHECKPOINT_EVERY == 0:
-            save_checkpoint(trainer, checkpoint, losses)
-    sae.fold_activation_norm_scaling_factor(scale)
-    trainer.set_final_sae_metadata()
-    sae.save_inference_model(out)
-    sort_configuration(out)
-    write_json(out / "training.json", {"every": 50, "mse_loss": losses, "scaling_factor": scale})
+    rows = as_rows(activations)
+    member = Member(require_positive("sizes", size), family.sparsity, family.seeds[0])
+    if family.architecture in TOPK_LIKE and member.sparsity > size:
+        raise ConfigError(f"sparsity (k = {member.sparsity:g}) must not exceed the dictionary size ({size}).")
+    one = Training(family, member, rows, seed, checkpoint, metadata, logger)
+    train_together([one], rows, seed + member.seed, lambda _, n: report(n.step, n.losses) if report else None)
+    one.finish(out)
     return load(out)
 
 

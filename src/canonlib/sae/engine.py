@@ -1,0 +1,83 @@
+"""Where SAEs are trained: in processes of this machine, one for each core."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import suppress
+from multiprocessing import get_context
+from queue import Empty
+from typing import Any, Protocol
+
+from canonlib.errors import require_positive
+from canonlib.sae.group import Job, Told, groups, train_group
+from canonlib.store import Store
+from canonlib.tiers import Tier
+
+
+class Engine(Protocol):
+    """Something that trains jobs into a store."""
+
+    def train(self, tier: Tier, jobs: Sequence[Job], store: Store, progress: bool) -> None:
+        """Return when every job's SAE is in the store; raise what a training raises."""
+
+
+class Bar:
+    """The progress of many trainings at once: tokens taken by all of them, and the last one's figures."""
+
+    def __init__(self, jobs: Sequence[Job], progress: bool) -> None:
+        from tqdm.auto import tqdm
+
+        self.total = sum(j.family.steps * j.family.batch for j in jobs)
+        self.bar = tqdm(
+            total=self.total, desc=f"train {len(jobs)} SAEs", unit="token", unit_scale=True, disable=not progress
+        )
+
+    def show(self, told: Told) -> None:
+        """Move by what a training has told."""
+        text = f"{told.job}: loss {told.mse:.2f}, L0 {told.l0:.1f}, {told.dead} dead"
+        self.bar.set_postfix_str(text, refresh=False)
+        self.bar.update(told.tokens)
+
+    def end(self) -> None:
+        """All are done, whatever was told."""
+        self.bar.update(self.total - self.bar.n)
+        self.bar.close()
+
+
+class Local:
+    """Processes of this machine: ``workers`` of them, by default ``CANONLIB_WORKERS`` or one for each core, at most 8."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        chosen = workers if workers is not None else int(os.environ.get("CANONLIB_WORKERS", 0)) or os.cpu_count() or 1
+        self.workers = min(require_positive("workers", chosen), 8)
+
+    def train(self, tier: Tier, jobs: Sequence[Job], store: Store, progress: bool) -> None:
+        """Deal the jobs into groups, one stream each, and train the groups side by side, the dearest first."""
+        context = get_context("spawn")
+        bar = Bar(jobs, progress)
+        with context.Manager() as manager, ProcessPoolExecutor(self.workers, mp_context=context) as pool:
+            told = manager.Queue()
+            running = {
+                pool.submit(train_group, str(store.root), tier, group, told.put) for group in groups(jobs, self.workers)
+            }
+            try:
+                while running:
+                    done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+                    _drain(told, bar)
+            except BaseException:
+                for future in running:
+                    future.cancel()
+                for process in list(pool._processes.values()):
+                    process.terminate()
+                raise
+        bar.end()
+
+
+def _drain(told: Any, bar: Bar) -> None:
+    with suppress(Empty):
+        while True:
+            bar.show(told.get_nowait())
