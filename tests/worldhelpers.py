@@ -13,5 +13,16 @@ def small_tier(**overrides: Any) -> Tier:
         Family("standard", "all", (16, 32), sparsities=(1.0,), steps=40, batch=256, lr=1e-3),
         Family("batchtopk", "entities", (16, 64), sparsities=(2,), steps=40, batch=256, lr=1e-3),
     )
-    settings = {"train_documents": 80, "eval_documents": 40, "families": families, "meta_base": 64, "meta_latents": 16}
+    frontier = tuple(
+        Family(architecture, "all", (24,), targets, steps=40, batch=256, lr=1e-3, label="frontier")
+        for architecture, targets in (("batchtopk", (2, 6)), ("topk", (1, 8)), ("standard", (0.2, 5.0)))
+    )
+    settings = {
+        "train_documents": 80,
+        "eval_documents": 40,
+        "families": families,
+        "frontier": frontier,
+        "meta_base": 64,
+        "meta_latents": 16,
+    }
     return tiers.get("world", **{**settings, **overrides})

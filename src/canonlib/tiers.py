@@ -117,6 +117,8 @@ class Tier:
     """Dictionary size of the meta-SAE."""
     meta_k: int = 4
     """Meta-latents active on average for each decoder direction (paper: 4)."""
+    frontier: tuple[Family, ...] = ()
+    """Families of one size at several sparsity targets, one for each architecture: who reconstructs best at equal L0."""
     seed: int = 0
     sae_release: str | None = None
     """SAELens release to load the SAEs from; None when the SAEs are trained here."""
@@ -128,16 +130,20 @@ class Tier:
 
     def family(self, name: str) -> Family:
         """The family of that name; ConfigError lists the choices otherwise."""
-        for family in self.families:
+        every = (*self.families, *self.frontier)
+        for family in every:
             if family.name == name:
                 return family
-        raise unknown("family", name, [f.name for f in self.families])
+        raise unknown("family", name, [f.name for f in every])
 
     def __post_init__(self) -> None:
         for field in ("context", "train_documents", "eval_documents", "meta_base", "meta_latents", "meta_k"):
             require_positive(field, getattr(self, field))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise ConfigError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
+        names = [f.name for f in (*self.families, *self.frontier)]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"families must have names of their own, got {names}: give a label to one of them.")
         if self.meta_k > self.meta_latents:
             raise ConfigError(f"meta_k ({self.meta_k}) must not exceed meta_latents ({self.meta_latents}).")
 
@@ -146,6 +152,19 @@ STITCHED_SIZES = (16, 20, 24, 32, 48, 64, 96, 128)
 """On all tokens, up to d_model: beyond it, most of what is left to explain is the shrinkage of the L1 penalty."""
 ENTITY_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 """On entity mentions: up to about two latents for each of the world's entities."""
+FRONTIER_TARGETS: dict[Architecture, tuple[float, ...]] = {
+    "standard": (0.25, 0.5, 1.0, 2.0),
+    "gated": (0.5, 1.0, 2.0, 4.0),
+    "jumprelu": (0.01, 0.03, 0.1, 0.3),
+    "topk": (4, 8, 16),
+    "batchtopk": (4, 8, 16),
+    "matryoshka_batchtopk": (4, 8, 16),
+}
+"""Penalties and k that give comparable L0 on the world's tokens, some 4 to 20."""
+FRONTIER = tuple(
+    Family(architecture, "all", (256,), targets, steps=1_000, batch=1_024, lr=1e-3, label="frontier")
+    for architecture, targets in FRONTIER_TARGETS.items()
+)
 WORLD = Tier(
     name="world",
     model="embedded",
@@ -159,6 +178,7 @@ WORLD = Tier(
     ),
     meta_base=1_024,
     meta_latents=64,
+    frontier=FRONTIER,
 )
 GPT2_SMALL = Tier(
     name="gpt2-small",

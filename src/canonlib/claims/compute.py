@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from canonlib.claims.model import Claim, verdict
@@ -68,6 +70,42 @@ def size_entities(run: Run) -> Claim:
         bound="at least a fifth of the entities at the largest size, five times the smallest's",
         sentence="Larger dictionaries hold latents for single entities (F1 above 0.7) where smaller ones do not.",
         ours=f"{shares[0]:.0%} of entities at {small:,} latents, {max(shares):.0%} at best, {shares[-1]:.0%} at {large:,}",
+    )  # fmt: skip
+
+
+def fvu_at(rows: list[dict[str, Any]], l0: float) -> float | None:
+    """FVU of an architecture at ``l0``, on a line between its neighbouring rows (both axes logarithmic).
+
+    None outside its range.
+    """
+    points = sorted((math.log(row["l0"]), math.log(row["fvu"])) for row in rows)
+    x = math.log(l0)
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if x0 <= x <= x1:
+            return math.exp(y0 if x1 == x0 else y0 + (x - x0) / (x1 - x0) * (y1 - y0))
+    return None
+
+
+def _ratios(run: Run, other: str) -> list[float]:
+    """BatchTopK's FVU over another architecture's at the L0 of each of BatchTopK's rows, where both are known."""
+    ours, theirs = run.frontier["batchtopk"], run.frontier[other]
+    at = [(row["fvu"], fvu_at(theirs, row["l0"])) for row in ours]
+    return [mine / their for mine, their in at if their is not None]
+
+
+@_rule
+def frontier_batchtopk(run: Run) -> Claim:
+    """BatchTopK against the authors' two rivals at equal L0."""
+    ratios = {other: _ratios(run, other) for other in ("topk", "standard")}
+    ours = {name: f"{span(values)} of {name}'s" for name, values in ratios.items() if values}
+    n_levels = len(run.frontier["batchtopk"])
+    holds = all(values and max(values) < 1 for values in ratios.values())
+    return _claim(
+        run, holds, id="frontier-batchtopk", chapter=2, bound="lower at every L0 that both reach",
+        sentence="At equal L0 a BatchTopK SAE leaves less unexplained than a TopK or a ReLU SAE.",
+        paper="lower error than TopK at equal L0", source="Bussmann et al. 2024, BatchTopK SAEs",
+        ours="FVU " + ", ".join(ours.values()) + f" ({n_levels} levels of sparsity)",
+        reason="" if holds else "at some L0 another architecture is as good",
     )  # fmt: skip
 
 

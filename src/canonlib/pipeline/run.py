@@ -65,7 +65,8 @@ class Run:
     @cached_property
     def families(self) -> dict[str, TrainedFamily]:
         """All SAE families, by name."""
-        trained = train_families(self.tier, self.tier.families, self.store, self.data, self.progress, self.engine)
+        every = (*self.tier.families, *self.tier.frontier)
+        trained = train_families(self.tier, every, self.store, self.data, self.progress, self.engine)
         return {t.family.name: t for t in trained}
 
     def family(self, name: str) -> TrainedFamily:
@@ -85,6 +86,11 @@ class Run:
                 self.tier, self.family(name), self.store, self.data, self.progress
             )
         return self._evaluations[name]
+
+    @property
+    def frontier(self) -> dict[str, list[dict[str, Any]]]:
+        """By architecture, a row for each sparsity target at one dictionary size (see ``sae.evaluation``)."""
+        return {family.architecture: self.evaluation(family.name) for family in self.tier.frontier}
 
     def pairs(self, name: str) -> list[Pair]:
         """Insertion effects for each pair of neighbouring sizes of one family."""
@@ -120,6 +126,8 @@ class Run:
         yield Stage("SAE families", lambda: self.families)
         for family in self.tier.families:
             yield Stage(f"evaluate {family.name}", partial(self.evaluation, family.name))
+        if self.tier.frontier:
+            yield Stage("evaluate frontier", lambda: self.frontier)
         for family in self.tier.families:
             yield Stage(f"stitch {family.name}", partial(self._stitch_all, family.name))
         yield Stage("meta-SAE", lambda: self.meta)

@@ -12,7 +12,7 @@ from canonlib.tiers import ARCHITECTURES, TOPK_LIKE, Family, Member
 if TYPE_CHECKING:
     from sae_lens import TrainingSAE
 
-JUMP_START, JUMP_BANDWIDTH = 0.5, 1.0
+JUMP_START, JUMP_BANDWIDTH = 1.0, 2.0
 """JumpReLU: where thresholds start, and how near a pre-activation must be to move one."""
 SPREAD_OVER = 6_000
 """Data points among which starting directions are chosen."""
@@ -73,7 +73,9 @@ def _penalised(family: Family, member: Member, shared: dict[str, Any]) -> Traini
         # bandwidth 0.05) suit activations of much smaller norm than the sqrt(d_model) they are scaled to here.
         jump = {"jumprelu_init_threshold": JUMP_START, "jumprelu_bandwidth": JUMP_BANDWIDTH}
         return JumpReLUTrainingSAE(
-            JumpReLUTrainingSAEConfig(l0_coefficient=weight, l0_warm_up_steps=warm_up, **jump, **shared)
+            JumpReLUTrainingSAEConfig(
+                l0_coefficient=weight, l0_warm_up_steps=warm_up, decoder_init_norm=1.0, **jump, **shared
+            )
         )
     raise unknown("architecture", family.architecture, ARCHITECTURES)
 
