@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 from worldhelpers import small_tier
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'canonlib[cluster]'")
-
 from canonlib.activations import harvest
 from canonlib.cli.run import choose_engine
 from canonlib.errors import ConfigError
@@ -25,6 +23,7 @@ from canonlib.sae.family import train_families
 from canonlib.store import Store
 from canonlib.tiers import Tier
 
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'canonlib[cluster]'")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="process signals")
 
 

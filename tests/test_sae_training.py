@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ import torch
 from worldhelpers import small_tier
 
 from canonlib.activations import Activations, documents, harvest
-from canonlib.errors import ConfigError
-from canonlib.sae import evaluation, training
+from canonlib.errors import ConfigError, StoreError
+from canonlib.rows import as_rows
+from canonlib.sae import checkpoint, evaluation, training
 from canonlib.sae.batches import Batches
+from canonlib.sae.family import TrainedFamily
+from canonlib.sae.group import Job, groups
 from canonlib.sae.selectivity import fact_membership, selectivity
 from canonlib.store import Store
 from canonlib.tiers import Family
@@ -74,6 +78,130 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert training.read_losses(tmp_path / "whole") == training.read_losses(tmp_path / "resumed")
+
+
+EVERY = [
+    Family("standard", "all", (32,), (0.5,), steps=60, batch=256, lr=1e-3),
+    Family("gated", "all", (32,), (0.5,), steps=60, batch=256, lr=1e-3),
+    Family("jumprelu", "all", (32,), (0.1,), steps=60, batch=256, lr=1e-3),
+    Family("topk", "all", (32,), (4,), steps=60, batch=256, lr=1e-3),
+    Family("batchtopk", "all", (32,), (4,), steps=60, batch=256, lr=1e-3),
+    Family("matryoshka_batchtopk", "all", (32,), (4,), steps=60, batch=256, lr=1e-3),
+]
+
+
+@pytest.mark.parametrize("family", EVERY, ids=lambda f: f.architecture)
+def test_what_loads_is_what_was_trained(family: Family, data: Activations, tmp_path: Path) -> None:
+    """The scale is folded and the threshold right: the loaded SAE has the trained one's output and L0 (no surprise)."""
+    rows = data.rows("train")
+    one = training.Training(family, family.members[0], rows, seed=0)
+    training.train_together([one], rows, seed=0)
+    x = data.eval.activations[:512]
+    with torch.no_grad():
+        trained = one.trainer.sae(x * one.scale) / one.scale
+        acts = one.trainer.sae.encode(x * one.scale)
+    one.finish(tmp_path)
+    sae = training.load(tmp_path)
+    saved = {"batchtopk": "jumprelu", "matryoshka_batchtopk": "jumprelu"}
+    assert sae.cfg.architecture() == saved.get(family.architecture, family.architecture)
+    if "batch" not in family.architecture:  # a threshold in place of the batch's largest: equal on average alone
+        torch.testing.assert_close(sae(x), trained, rtol=1e-3, atol=1e-3)
+    l0 = [float((a != 0).sum(1).float().mean()) for a in (acts, sae.encode(x))]
+    assert l0[1] == pytest.approx(l0[0], rel=0.35)
+
+
+@pytest.mark.parametrize("family", EVERY, ids=lambda f: f.architecture)
+def test_every_architecture_resumes_exactly(
+    family: Family, data: Activations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 25)
+    rows, member = data.rows("train"), family.members[0]
+    whole = training.Training(family, member, rows, seed=0)
+    training.train_together([whole], rows, seed=0)
+    half = training.Training(family, member, rows, seed=0, checkpoint=tmp_path)
+    for step in range(30):
+        half.take(training.Batches(rows, family.batch, 0).batch(step))
+    resumed = training.Training(family, member, rows, seed=0, checkpoint=tmp_path)
+    assert resumed.step == 25
+    training.train_together([resumed], rows, seed=0)
+    for name, value in whole.trainer.sae.state_dict().items():
+        assert torch.equal(value, resumed.trainer.sae.state_dict()[name]), name
+    assert whole.losses == resumed.losses
+
+
+def test_saes_that_share_a_stream_end_as_if_alone(data: Activations) -> None:
+    families = [replace(EVERY[0], sizes=(8, 24)), replace(EVERY[4], steps=40)]
+    rows = data.rows("train")
+    together = [training.Training(f, m, rows, seed=0) for f in families for m in f.members]
+    for _ in range(10):  # one of them stands elsewhere when the others begin
+        together[1].take(training.Batches(rows, 256, 0).batch(together[1].step))
+    training.train_together(together, rows, seed=0)
+    for one in together:
+        alone = training.Training(one.family, one.member, rows, seed=0)
+        training.train_together([alone], rows, seed=0)
+        assert one.step == alone.step == one.family.steps
+        for name, value in alone.trainer.sae.state_dict().items():
+            assert torch.equal(value, one.trainer.sae.state_dict()[name]), name
+    other = training.Training(replace(EVERY[0], batch=128), EVERY[0].members[0], rows, seed=0)
+    with pytest.raises(ConfigError, match=r"one batch size, got \[128, 256\]"):
+        training.train_together([together[0], other], rows, seed=0)
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_kept(data: Activations, tmp_path: Path) -> None:
+    rows, family = data.rows("train"), STANDARD
+    one = training.Training(family, family.members[0], rows, seed=0, checkpoint=tmp_path)
+    checkpoint.save(one.trainer, tmp_path, [], one.config)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    changed = replace(family, lr=5e-4, sparsities=(0.25,))
+    with pytest.raises(ConfigError, match=r"lr is 0.001 there and 0.0005 here; sparsity is 0.5 there and 0.25 here"):
+        training.Training(changed, changed.members[0], rows, seed=0, checkpoint=tmp_path)
+    with pytest.raises(ConfigError, match=r"n_tokens is \d+ there and 99 here"):
+        training.Training(family, family.members[0], as_rows(rows.sample(100)[:100]), seed=0, checkpoint=tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    (tmp_path / "step-0.safetensors").write_bytes(b"torn")
+    with pytest.raises(StoreError, match="cannot be read"):
+        training.Training(family, family.members[0], rows, seed=0, checkpoint=tmp_path)
+
+
+def test_activations_that_are_not_finite_stop_a_training_with_shard_and_row(data: Activations, tmp_path: Path) -> None:
+    x = data.train.activations[:2_000].clone()
+    x[1_500, 7] = float("nan")
+    with pytest.raises(ConfigError, match="activations, row 1500, coordinate 7 is nan"):
+        training.train(STANDARD, 32, x, seed=0, out=tmp_path / "sae")
+    assert not (tmp_path / "sae").exists()
+
+
+def test_weights_and_biases_gets_what_saelens_logs(data: Activations, tmp_path: Path, monkeypatch) -> None:
+    import wandb
+    from sae_lens.config import LoggingConfig
+
+    logged: list[dict[str, float]] = []
+    monkeypatch.setattr(wandb, "log", lambda values, step: logged.append(values))
+    logger = LoggingConfig(log_to_wandb=True, wandb_log_frequency=20)
+    training.train(BATCHTOPK, 32, data.rows("train", "entities"), seed=0, out=tmp_path, logger=logger)
+    assert len(logged) == 3
+    assert logged[0]["metrics/l0"] == pytest.approx(2, abs=0.01)
+    assert {"losses/mse_loss", "metrics/explained_variance", "metrics/topk_threshold"} <= logged[0].keys()
+
+
+def test_jobs_are_dealt_by_stream_and_cost() -> None:
+    tier = small_tier()
+    jobs = [Job(f, m) for f in tier.families for m in f.members]
+    dealt = groups(jobs, 2)
+    assert sorted(map(str, (j for g in dealt for j in g))) == sorted(map(str, jobs))
+    for group in dealt:
+        assert len({(j.family.tokens, j.family.batch, j.member.seed) for j in group}) == 1
+    costs = [sum(j.cost for j in g) for g in dealt]
+    assert costs == sorted(costs, reverse=True)
+    assert len(groups(jobs, 1)) == 2
+    seeds = replace(tier.families[0], seeds=(0, 1))
+    assert len(groups([Job(seeds, m) for m in seeds.members], 1)) == 2
+
+
+def test_a_family_member_that_is_not_there_is_told(data: Activations) -> None:
+    family = TrainedFamily(STANDARD, {})
+    with pytest.raises(ConfigError, match=r"no SAE with 64 latents, sparsity 0.5 and seed 0.*Sizes: \(32,\)"):
+        family.sae(64)
 
 
 def test_impossible_sizes_are_named(data: Activations, tmp_path: Path) -> None:

@@ -130,6 +130,9 @@ class Training:
         sae = self.trainer.sae
         if isinstance(self.trainer, FastTrainer):
             self.trainer.release()
+        if "topk_threshold" in sae.state_dict():
+            # SAELens averages the threshold from zero up: after few steps it is too low and L0 after loading too high.
+            sae.topk_threshold /= 1 - (1 - sae.cfg.topk_threshold_lr) ** self.step
         sae.fold_activation_norm_scaling_factor(self.scale)
         self.trainer.set_final_sae_metadata()
         sae.save_inference_model(out)
