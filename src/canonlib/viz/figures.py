@@ -206,7 +206,9 @@ def roc_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str,
     diagonal = np.asarray([0, 1], dtype=np.float32)
     figure.add_scatter(x=diagonal, y=diagonal, mode="lines", name="chance", hoverinfo="skip",
                        line={"color": CONTROL, "dash": "dash", "width": 1.5})  # fmt: skip
-    shown = [name for name in highlight if name in curves]
+    knees = {name: int(np.argmax(np.subtract(curves[name][1], curves[name][0]))) for name in highlight}
+    # The leftmost knee takes the lowest label, so that the lines to the labels do not cross.
+    shown = sorted(highlight, key=lambda name: float(np.asarray(curves[name][0])[knees[name]]), reverse=True)
     for name in [*(n for n in curves if n not in shown), *shown]:
         x = as_float(f"curves[{name!r}]", curves[name][0])
         y = as_float(f"curves[{name!r}]", curves[name][1], len(x))
@@ -217,7 +219,7 @@ def roc_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str,
                            line={"color": color, "width": 3 if place >= 0 else 1.2},
                            hovertemplate=f"{label}<br>%{{x:.2f}}, %{{y:.2f}}<extra></extra>")  # fmt: skip
         if place >= 0:
-            _point_out(figure, x, y, label, color, place, len(shown))
+            _point_out(figure, float(x[knees[name]]), float(y[knees[name]]), label, color, place)
     figure.update_xaxes(range=[-0.01, 1.01])
     figure.update_yaxes(range=[-0.01, 1.02])
     return figure
@@ -227,13 +229,11 @@ HIGHLIGHTS = (SIZE_RAMP[3], SIZE_RAMP[5])
 """Two blues of the size ramp that stand out from a white page, a dark one and each other."""
 
 
-def _point_out(figure: go.Figure, x: NDArray[np.float32], y: NDArray[np.float32], label: str, color: str, place: int,
-               n: int) -> None:  # fmt: skip
-    """A label in the empty middle of an ROC plot with a line to the curve's knee, where y - x is largest."""
-    knee = int((y - x).argmax())
-    figure.add_annotation(x=float(x[knee]), y=float(y[knee]), text=label, axref="x", ayref="y", ax=0.3,
-                          ay=0.72 + 0.1 * (n - 1 - place), xanchor="left", arrowhead=0, arrowwidth=1.2,
-                          arrowcolor=color, font={"color": color, "size": 13})  # fmt: skip
+def _point_out(figure: go.Figure, x: float, y: float, label: str, color: str, place: int) -> None:
+    """A label in the empty middle of an ROC plot, with a line to the curve's knee (x, y), where y - x is largest."""
+    figure.add_annotation(x=x, y=y, text=label, axref="x", ayref="y", ax=0.45, ay=0.82 - 0.1 * place,
+                          xanchor="center", arrowhead=0, arrowwidth=1.2, arrowcolor=color,
+                          font={"color": color, "size": 13})  # fmt: skip
 
 
 def fact_heatmap(values: ArrayLike, rows: Sequence[str], columns: Sequence[str], *, title: str, unit: str = "",
