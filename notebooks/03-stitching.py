@@ -571,7 +571,7 @@ reconstruction latents in {len(more)}{f" ({', '.join(more)})" if more else ""}, 
 # %% [markdown]
 # ## The paper and us
 #
-# The authors stitch eight SAEs of GPT-2 small (768 to 98,304 latents) trained on 300 million tokens of web text; ours hold at most a few thousand latents on a model of a million parameters that reads one grammar. Doubling means the same in both, but our larger dictionaries approach the number of things that there are to say, and theirs don't. One seed is shown; run the chapter with `-p seed 1` for another: the sentences follow the data.
+# The authors stitch eight SAEs of GPT-2 small (768 to 98,304 latents) trained on 300 million tokens of web text; ours hold about a thousand latents at most, on a model of a million parameters that reads one grammar. Doubling means the same in both, but our larger dictionaries approach the number of things that there are to say, and theirs don't. One seed is shown; run the chapter with `-p seed 1` for another: the sentences follow the data.
 #
 # ## Exercises
 #

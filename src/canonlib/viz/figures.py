@@ -176,9 +176,12 @@ def _corner_labels(figure: go.Figure, n_reconstruction: int, n_novel: int) -> No
     # Two short lines: on a phone, one long line would run through the threshold.
     reconstruction = f"<b>reconstruction</b> ({n_reconstruction:,})<br>raises the error"
     novel = f"<b>novel</b> ({n_novel:,})<br>lowers the error"
-    for text, color, at, anchor in ((reconstruction, SMALL, 1.0, "top"), (novel, LARGE, 0.0, "bottom")):
-        figure.add_annotation(xref="paper", yref="paper", x=0.01, y=at, text=text, showarrow=False,
-                              xanchor="left", yanchor=anchor, align="left", font={"color": color})  # fmt: skip
+    # Reconstruction latents lie right of the upper left corner, novel ones left of the lower right one.
+    for text, color, x, side, y, anchor in (
+        (reconstruction, SMALL, 0.01, "left", 1.0, "top"), (novel, LARGE, 0.99, "right", 0.0, "bottom"),
+    ):  # fmt: skip
+        figure.add_annotation(xref="paper", yref="paper", x=x, y=y, text=text, showarrow=False,
+                              xanchor=side, yanchor=anchor, align=side, font={"color": color})  # fmt: skip
 
 
 def _root_ticks(raw: NDArray[np.float32]) -> dict[str, Any]:
@@ -231,7 +234,7 @@ HIGHLIGHTS = (SIZE_RAMP[3], SIZE_RAMP[5])
 
 def _point_out(figure: go.Figure, x: float, y: float, label: str, color: str, place: int) -> None:
     """A label in the empty middle of an ROC plot, with a line to the curve's knee (x, y), where y - x is largest."""
-    figure.add_annotation(x=x, y=y, text=label, axref="x", ayref="y", ax=0.45, ay=0.82 - 0.1 * place,
+    figure.add_annotation(x=x, y=y, text=label, axref="x", ayref="y", ax=0.45, ay=0.84 - 0.18 * place,
                           xanchor="center", arrowhead=0, arrowwidth=1.2, arrowcolor=color,
                           font={"color": color, "size": 13})  # fmt: skip
 
