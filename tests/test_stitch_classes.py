@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from canonlib.errors import ConfigError
-from canonlib.stitch import InsertionEffects, classify, cosine_predictor
+from canonlib.stitch import InsertionEffects, auc_interval, classify, cosine_predictor
 
 
 def effects(delta: list[float], fires: list[int]) -> InsertionEffects:
@@ -71,3 +71,37 @@ def test_bad_input() -> None:
         cosine_predictor(torch.zeros(3), effects([-1.0, 1.0], [1, 1]))
     with pytest.raises(ConfigError, match="1 values that are not finite"):
         cosine_predictor(torch.tensor([0.1, float("nan")]), effects([-1.0, 1.0], [1, 1]))
+
+
+def test_auc_interval_of_one_novel_latent_by_hand() -> None:
+    # One novel latent at .5 among reconstruction latents at .1 (nine) and .9 (one): each draw's AUC is the share of the
+    # ten draws that hit the .9, binomial(10, 1/10) / 10, whose 2.5% and 97.5% points are 0 and 3 of 10.
+    cosine = torch.tensor([0.5] + [0.1] * 9 + [0.9])
+    found = effects([-1.0] + [1.0] * 10, [1] * 11)
+    assert auc_interval(cosine, found, draws=5_000) == (0.0, pytest.approx(0.3))
+    assert cosine_predictor(cosine, found).auc == pytest.approx(0.1)
+
+
+def test_auc_interval_counts_ties_half_and_repeats_itself() -> None:
+    tied = effects([-1.0, -1.0, 1.0, 1.0], [1] * 4)
+    assert auc_interval(torch.full((4,), 0.5), tied) == (0.5, 0.5)
+    generator = torch.Generator().manual_seed(0)
+    cosine = torch.rand(80, generator=generator)
+    noisy = effects((cosine - 0.3 + 0.4 * torch.randn(80, generator=generator)).tolist(), [1] * 80)
+    low, high = auc_interval(cosine, noisy)
+    auc = cosine_predictor(cosine, noisy).auc
+    assert auc is not None and low < auc < high
+    assert auc_interval(cosine, noisy) == (low, high)
+    narrow = auc_interval(cosine, noisy, level=0.5)
+    assert low < narrow[0] < narrow[1] < high
+
+
+def test_auc_interval_leaves_silent_latents_out_and_survives_one_class() -> None:
+    cosine = torch.tensor([0.1, 0.9, 0.2, 0.95])
+    assert auc_interval(cosine, effects([-1.0, 1.0, 0.0, 0.0], [1, 1, 0, 0])) == (1.0, 1.0)
+    low, high = auc_interval(cosine, effects([-1.0] * 4, [1] * 4))
+    assert low != low and high != high
+    with pytest.raises(ConfigError, match="level must lie between 0 and 1"):
+        auc_interval(cosine, effects([-1.0, 1.0, 1.0, 1.0], [1] * 4), level=95)
+    with pytest.raises(ConfigError, match="draws"):
+        auc_interval(cosine, effects([-1.0, 1.0, 1.0, 1.0], [1] * 4), draws=0)

@@ -146,12 +146,32 @@ def test_root_ticks_stand_where_their_text_says():
 
 
 def test_roc_has_a_chance_line_and_auc_labels():
-    figure = viz.roc_figure({"32 → 64": ([0, 1], [0, 1]), "64 → 128": ([0, 1], [1, 1])}, title="T",
-                            aucs={"32 → 64": 0.5})  # fmt: skip
-    assert [t.name for t in figure.data] == ["chance", "32 → 64: AUC 0.500", "64 → 128"]
+    figure = viz.roc_figure({"32 → 64": ([0, 1], [0, 1]), "64 → 128": ([0, 0, 1], [0, 0.9, 1])}, title="T",
+                            aucs={"64 → 128": 0.954}, highlight=["64 → 128"])  # fmt: skip
+    assert [t.name for t in figure.data] == ["chance", "32 → 64", "64 → 128: AUC 0.95"]
     assert figure.data[0].line.dash == "dash"
-    with pytest.raises(ConfigError, match="at least one"):
-        viz.roc_figure({}, title="T")
+    assert figure.data[1].line.color == viz.CONTROL != figure.data[2].line.color
+    (label,) = figure.layout.annotations  # points at the knee of the curve that is highlighted
+    assert (label.text, label.x, label.y) == ("64 → 128: AUC 0.95", 0, pytest.approx(0.9))
+    for curves, highlight in (({}, []), ({"a": ([0, 1], [0, 1])}, ["b"])):
+        with pytest.raises(ConfigError, match="at least one"):
+            viz.roc_figure(curves, title="T", highlight=highlight)
+
+
+def test_a_line_that_ends_early_is_labelled_at_its_beginning():
+    nan = float("nan")
+    figure = viz.line_by_size([8, 16, 32, 64], {"inner": [nan, 2, 1, nan], "whole": [1, 2, 3, 4]}, title="T", y="y")
+    at = {a.text: (10**a.x, a.xanchor) for a in figure.layout.annotations}
+    assert at["inner"] == (pytest.approx(16), "right")
+    assert at["whole"] == (pytest.approx(64), "left")
+
+
+def test_a_level_is_dashed_and_has_no_points():
+    figure = line(levels={"paper": 2.0})
+    paper = figure.data[-1]
+    assert (paper.name, paper.mode, paper.line.dash) == ("paper", "lines", "dash")
+    np.testing.assert_array_equal(paper.y, [2, 2])
+    assert "paper" in [a.text for a in figure.layout.annotations]
 
 
 def test_heatmap_checks_both_axes():
@@ -192,7 +212,7 @@ def test_meta_graph_draws_each_other_latent_once_and_every_edge():
     line(alt="words"), viz.bars(["a"], [1], title="T", y="y", alt="words"),
     viz.effect_scatter([0.5], [1], title="T", alt="words"),
     viz.fact_heatmap([[1.0]], ["r"], ["c"], title="T", alt="words"),
-    viz.roc_figure({"a": ([0, 1], [0, 1])}, title="T", alt="words"),
+    viz.roc_figure({"a": ([0, 1], [0, 1])}, title="T", alt="words", highlight=["a"]),
     viz.meta_graph("E", {"m": 1}, {}, title="T", alt="words"),
 ])  # fmt: skip
 def test_every_figure_has_its_alternative_text_and_no_fixed_width(figure):

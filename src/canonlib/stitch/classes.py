@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from canonlib.errors import ConfigError
+from canonlib.errors import ConfigError, require_positive
 from canonlib.stitch.insertion import InsertionEffects
 
 
@@ -102,6 +102,40 @@ def cosine_predictor(cosine: torch.Tensor, effects: InsertionEffects) -> Predict
     if bool(novel.all()) or not bool(novel.any()):
         return _no_curve(classes)
     return _curve(similarity, novel, classes)
+
+
+def auc_interval(
+    cosine: torch.Tensor, effects: InsertionEffects, level: float = 0.95, draws: int = 1_000, seed: int = 0
+) -> tuple[float, float]:
+    """Bootstrap interval of ``cosine_predictor(...).auc``: latents drawn anew, with replacement, within each class.
+
+    Classes keep their sizes, so every draw has an AUC. (NaN, NaN) when only one class is present. The interval knows
+    nothing of latents that were not seen: when every novel latent lies below every other, it has no width, however few
+    they are. Raises ``ConfigError`` as ``cosine_predictor`` does, for ``draws`` below 1 and a ``level`` not in (0, 1).
+    """
+    require_positive("draws", draws)
+    if not 0 < level < 1:
+        raise ConfigError(f"level must lie between 0 and 1, got {level!r}.")
+    if cosine_predictor(cosine, effects).auc is None:
+        return float("nan"), float("nan")
+    classes, similarity = classify(effects), cosine.double().cpu()
+    novel, other = similarity[classes.novel.cpu()], similarity[classes.reconstruction.cpu()]
+    generator = torch.Generator().manual_seed(seed)
+    aucs = torch.tensor([_auc(_redrawn(novel, generator), _redrawn(other, generator)) for _ in range(draws)])
+    low, high = aucs.double().quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)).tolist()
+    return low, high
+
+
+def _redrawn(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return values[torch.randint(len(values), (len(values),), generator=generator)]
+
+
+def _auc(novel: torch.Tensor, other: torch.Tensor) -> float:
+    """Share of pairs (novel, other) in which the novel one is lower; ties count half."""
+    ranked = other.sort().values
+    above = len(ranked) - torch.searchsorted(ranked, novel, right=True)
+    tied_or_above = len(ranked) - torch.searchsorted(ranked, novel, right=False)
+    return float((above + tied_or_above).double().mean()) / (2 * len(ranked))
 
 
 def _no_curve(classes: Classes) -> Predictor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from canonlib.viz.boxes import ClaimBox, Say, claim_box, claims_table, say, table
 from canonlib.viz.contexts import top_contexts
-from canonlib.viz.curves import training_curves
+from canonlib.viz.curves import share_above, training_curves
 from canonlib.viz.entity import entity_graph
 from canonlib.viz.figures import bars, effect_scatter, fact_heatmap, line_by_size, roc_figure
 from canonlib.viz.graph import meta_graph
@@ -45,6 +45,7 @@ __all__ = [
     "roc_figure",
     "say",
     "setup_plotly",
+    "share_above",
     "size_colors",
     "table",
     "top_contexts",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from canonlib.errors import ConfigError
-from canonlib.viz.template import CONTROL, HEAT, HEIGHT, LARGE, META, SMALL, TRUTH
+from canonlib.viz.template import CONTROL, HEAT, HEIGHT, LARGE, META, SIZE_RAMP, SMALL, TRUTH
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -45,10 +45,10 @@ def new_figure(title: str, alt: str, *, x: str = "", y: str = "", height: int = 
     return figure
 
 
-def _label(figure: go.Figure, x: float, y: float, text: str, color: str, **extra: Any) -> None:
-    """A direct label beside a point, in the point's colour."""
-    figure.add_annotation(x=float(x), y=float(y), text=text, showarrow=False, xanchor="left", xshift=8,
-                          font={"color": color, "size": 13}, **extra)  # fmt: skip
+def _label(figure: go.Figure, x: float, y: float, text: str, color: str, left: bool = False) -> None:
+    """A direct label to the right (or left) of a point, in the point's colour."""
+    figure.add_annotation(x=float(x), y=float(y), text=text, showarrow=False, xanchor="right" if left else "left",
+                          xshift=-8 if left else 8, font={"color": color, "size": 13})  # fmt: skip
 
 
 def _spread(values: list[float], gap: float) -> list[float]:
@@ -64,11 +64,13 @@ def _spread(values: list[float], gap: float) -> list[float]:
 def line_by_size(sizes: Sequence[int], series: Mapping[str, ArrayLike], *, title: str, y: str, alt: str = "",
                  colors: Mapping[str, str] | None = None, controls: Sequence[str] = (),
                  bands: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None, percent: bool = False,
-                 height: int = HEIGHT) -> go.Figure:  # fmt: skip
+                 levels: Mapping[str, float] | None = None, height: int = HEIGHT) -> go.Figure:  # fmt: skip
     """One line per named series over dictionary sizes (``sizes``: ``[n_sizes]``, log2 axis), labelled at its end.
 
-    ``controls`` names series drawn grey and dashed; ``bands`` gives a (low, high) pair over seeds per series.
-    NaN leaves a gap. Raises ``ConfigError`` when a series has another length than ``sizes``.
+    A series that ends before the last size and begins after the first is labelled at its beginning, where no other
+    line runs through the label. ``controls`` names series drawn grey and dashed; ``levels`` draws one number that
+    belongs to no size, such as another paper's, as a dashed line without points; ``bands`` gives a (low, high) pair
+    over seeds per series. NaN leaves a gap. Raises ``ConfigError`` when a series has another length than ``sizes``.
     """
     figure = new_figure(title, alt, x="dictionary size (latents)", y=y, height=height)
     unknown_names = [n for n in [*(colors or {}), *controls, *(bands or {})] if n not in series]
@@ -76,7 +78,8 @@ def line_by_size(sizes: Sequence[int], series: Mapping[str, ArrayLike], *, title
         raise ConfigError(f"series has {list(series)}; colors, controls or bands name {unknown_names}.")
     x = as_float("sizes", sizes)
     data = {name: as_float(f"series[{name!r}]", values, len(x)) for name, values in series.items()}
-    ends = []
+    ends: list[tuple[str, float, str, float]] = []
+    starts: list[tuple[str, float, str, float]] = []
     for i, (name, values) in enumerate(data.items()):
         grey = name in controls
         color = (colors or {}).get(name, CONTROL if grey else _CYCLE[i % len(_CYCLE)])
@@ -88,12 +91,20 @@ def line_by_size(sizes: Sequence[int], series: Mapping[str, ArrayLike], *, title
                            if not percent else f"{name}<br>%{{x:,}} latents: %{{y:.1%}}<extra></extra>")  # fmt: skip
         seen = np.flatnonzero(np.isfinite(values))
         if len(seen):
-            ends.append((name, float(values[seen[-1]]), color, float(np.log10(x[seen[-1]]))))
-    low, high = _extent(data.values())
-    for (name, _, color, end), at in zip(ends, _spread([e[1] for e in ends], 0.075 * (high - low)), strict=True):
-        _label(figure, end, at, name, color)
+            inside = seen[0] > 0 and seen[-1] < len(x) - 1
+            at = int(seen[0] if inside else seen[-1])
+            (starts if inside else ends).append((name, float(values[at]), color, float(np.log10(x[at]))))
+    for name, level in (levels or {}).items():
+        figure.add_scatter(x=x[[0, -1]], y=np.full(2, level, dtype=np.float32), name=name, mode="lines", hoverinfo="skip",
+                           line={"color": CONTROL, "width": 2, "dash": "dash"})  # fmt: skip
+        ends.append((name, float(level), CONTROL, float(np.log10(x[-1]))))
+    low, high = _extent([*data.values(), list((levels or {}).values())])
+    for (name, _, color, end), placed in zip(ends, _spread([e[1] for e in ends], 0.075 * (high - low)), strict=True):
+        _label(figure, end, placed, name, color)
+    for name, value, color, start in starts:
+        _label(figure, start, value, name, color, left=True)
     ticks = [int(s) for s in sizes]
-    longest = max(len(n) for n in series)
+    longest = max(len(n) for n in [*series, *(levels or {})])
     # A fixed range: the labels at the line ends belong in the margin and must not stretch the axis.
     first, last = (float(np.log10(s)) for s in (x.min(), x.max()))
     pad = 0.04 * (last - first) or 0.5
@@ -152,9 +163,9 @@ def effect_scatter(cosine: ArrayLike, effect: ArrayLike, *, title: str, hover: S
     figure.add_hline(y=0, line={"color": CONTROL, "width": 1})
     if threshold is not None:
         figure.add_vline(x=float(threshold), line={"color": CONTROL, "dash": "dash", "width": 1.5})
-        # One line below the class label, which may be as wide as the plot on a phone.
-        figure.add_annotation(x=float(threshold), yref="paper", y=1, text=f"threshold {threshold:.2f}", yshift=-20,
-                              showarrow=False, xanchor="right", xshift=-4, font={"color": CONTROL})  # fmt: skip
+        # Above the plot: inside, the class labels may be as wide as the plot on a phone.
+        figure.add_annotation(x=float(threshold), yref="paper", y=1, yanchor="bottom", showarrow=False,
+                              text=f"threshold {threshold:.2f}", font={"color": CONTROL})  # fmt: skip
     _corner_labels(figure, int((raw >= 0).sum()), int((raw < 0).sum()))
     figure.update_yaxes(**_root_ticks(raw))
     return figure
@@ -162,19 +173,23 @@ def effect_scatter(cosine: ArrayLike, effect: ArrayLike, *, title: str, hover: S
 
 def _corner_labels(figure: go.Figure, n_reconstruction: int, n_novel: int) -> None:
     """The two classes named inside the plot, with their counts, where their points are not."""
-    reconstruction = f"<b>reconstruction</b> ({n_reconstruction:,}): raises the error"
-    novel = f"<b>novel</b> ({n_novel:,}): lowers the error"
-    for text, color, at, anchor in ((reconstruction, SMALL, 1.0, "top"), (novel, LARGE, 0.0, "bottom")):
-        figure.add_annotation(xref="paper", yref="paper", x=0.01, y=at, text=text, showarrow=False,
-                              xanchor="left", yanchor=anchor, font={"color": color})  # fmt: skip
+    # Two short lines: on a phone, one long line would run through the threshold.
+    reconstruction = f"<b>reconstruction</b> ({n_reconstruction:,})<br>raises the error"
+    novel = f"<b>novel</b> ({n_novel:,})<br>lowers the error"
+    # Reconstruction latents lie right of the upper left corner, novel ones left of the lower right one.
+    for text, color, x, side, y, anchor in (
+        (reconstruction, SMALL, 0.01, "left", 1.0, "top"), (novel, LARGE, 0.99, "right", 0.0, "bottom"),
+    ):  # fmt: skip
+        figure.add_annotation(xref="paper", yref="paper", x=x, y=y, text=text, showarrow=False,
+                              xanchor=side, yanchor=anchor, align=side, font={"color": color})  # fmt: skip
 
 
 def _root_ticks(raw: NDArray[np.float32]) -> dict[str, Any]:
-    """Ticks of a signed-root axis at 1, 1/4, 1/16 of a round number on each side that has data."""
+    """Ticks of a signed-root axis at 1, 1/5, 1/20 of a round number on each side that has data."""
     low, high = _extent([raw])
     peak = max(abs(low), abs(high))
     top = float(f"{peak:.0e}")
-    marks = [sign * top * share for sign in (-1, 1) for share in (1.0, 0.25, 0.0625)] + [0.0]
+    marks = [sign * top * share for sign in (-1, 1) for share in (1.0, 0.2, 0.05)] + [0.0]
     marks = sorted(m for m in marks if low * 1.3 - top / 20 <= m <= high * 1.3 + top / 20)
     root = signed_root([low, high])
     pad = 0.12 * float(root[1] - root[0])
@@ -182,31 +197,46 @@ def _root_ticks(raw: NDArray[np.float32]) -> dict[str, Any]:
             "range": [float(root[0]) - pad, float(root[1]) + pad], "zeroline": False}  # fmt: skip
 
 
-def roc_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str,
-               aucs: Mapping[str, float] | None = None,
-               colors: Mapping[str, str] | None = None, alt: str = "", height: int = 440) -> go.Figure:  # fmt: skip
+def roc_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str, highlight: Sequence[str],
+               aucs: Mapping[str, float] | None = None, alt: str = "", height: int = 440) -> go.Figure:  # fmt: skip
     """ROC curves: ``curves[name] = (false positive rates, true positive rates)``, chance as a dashed grey line.
 
-    Names should come from small to large dictionaries: they take the size ramp unless ``colors`` says otherwise.
+    The curves named in ``highlight`` are coloured and carry a label; the others are thin and grey, and hover names them.
     """
-    from canonlib.viz.template import size_colors
-
-    if not curves:
-        raise ConfigError("curves must hold at least one curve.")
+    if not curves or not set(highlight) <= set(curves):
+        raise ConfigError(f"curves must hold at least one curve, and those of highlight: {list(highlight)}.")
     figure = new_figure(title, alt, x="false positive rate", y="true positive rate", height=height)
     diagonal = np.asarray([0, 1], dtype=np.float32)
     figure.add_scatter(x=diagonal, y=diagonal, mode="lines", name="chance", hoverinfo="skip",
-                       line={"color": CONTROL, "dash": "dash", "width": 1.5}, showlegend=False)  # fmt: skip
-    for (name, (fpr, tpr)), ramp in zip(curves.items(), size_colors(len(curves)), strict=True):
-        x = as_float(f"curves[{name!r}]", fpr)
-        label = f"{name}: AUC {aucs[name]:.3f}" if aucs and name in aucs else name
-        figure.add_scatter(x=x, y=as_float(f"curves[{name!r}]", tpr, len(x)), mode="lines", name=label,
-                           line={"color": (colors or {}).get(name, ramp), "width": 2.5},
+                       line={"color": CONTROL, "dash": "dash", "width": 1.5})  # fmt: skip
+    knees = {name: int(np.argmax(np.subtract(curves[name][1], curves[name][0]))) for name in highlight}
+    # The leftmost knee takes the lowest label, so that the lines to the labels do not cross.
+    shown = sorted(highlight, key=lambda name: float(np.asarray(curves[name][0])[knees[name]]), reverse=True)
+    for name in [*(n for n in curves if n not in shown), *shown]:
+        x = as_float(f"curves[{name!r}]", curves[name][0])
+        y = as_float(f"curves[{name!r}]", curves[name][1], len(x))
+        label = f"{name}: AUC {aucs[name]:.2f}" if aucs and name in aucs else name
+        place = shown.index(name) if name in shown else -1
+        color = HIGHLIGHTS[place % len(HIGHLIGHTS)] if place >= 0 else CONTROL
+        figure.add_scatter(x=x, y=y, mode="lines", name=label,
+                           line={"color": color, "width": 3 if place >= 0 else 1.2},
                            hovertemplate=f"{label}<br>%{{x:.2f}}, %{{y:.2f}}<extra></extra>")  # fmt: skip
+        if place >= 0:
+            _point_out(figure, float(x[knees[name]]), float(y[knees[name]]), label, color, place)
     figure.update_xaxes(range=[-0.01, 1.01])
     figure.update_yaxes(range=[-0.01, 1.02])
-    figure.update_layout(showlegend=True, legend={"x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"})
     return figure
+
+
+HIGHLIGHTS = (SIZE_RAMP[3], SIZE_RAMP[5])
+"""Two blues of the size ramp that stand out from a white page, a dark one and each other."""
+
+
+def _point_out(figure: go.Figure, x: float, y: float, label: str, color: str, place: int) -> None:
+    """A label in the empty middle of an ROC plot, with a line to the curve's knee (x, y), where y - x is largest."""
+    figure.add_annotation(x=x, y=y, text=label, axref="x", ayref="y", ax=0.45, ay=0.84 - 0.18 * place,
+                          xanchor="center", arrowhead=0, arrowwidth=1.2, arrowcolor=color,
+                          font={"color": color, "size": 13})  # fmt: skip
 
 
 def fact_heatmap(values: ArrayLike, rows: Sequence[str], columns: Sequence[str], *, title: str, unit: str = "",
