@@ -385,7 +385,7 @@ viz.say(
 # With nearly orthogonal directions, shrinkage makes up about $L_0 (\lambda/2)^2 / d_\text{model}$ of the MSE, where $L_0$ is again the number of active latents on a token, in the units that the trainer uses (it scales activations by a constant, kept in `training.json`). We can check the prediction $\lambda/2$, and we can insert the small SAE *into itself*: its own latents have cosine 1 and nothing to say, so every one that counts as novel is an artefact.
 
 # %%
-scale = family.artefacts[pair.small].json("training.json")["scaling_factor"]
+scale = family.artefact(pair.small).json("training.json")["scaling_factor"]
 half = family.family.sparsity / 2 / scale  # λ/2 in the activations' own units
 along = residual @ decoder_directions(small).T  # [n_tokens, n_latents]
 held_back = along[small.encode(x) > 0].mean()
@@ -400,7 +400,7 @@ print(f"copies of the small SAE's own latents that count as novel: {copies:.1%}"
 # %% tags=["hide-input"]
 def suspicion(trained, n):
     sae, tokens = trained.sae(n), x[:20_000]
-    held = trained.family.sparsity / 2 / trained.artefacts[n].json("training.json")["scaling_factor"]
+    held = trained.family.sparsity / 2 / trained.artefact(n).json("training.json")["scaling_factor"]
     made = reconstruction(sae, tokens)
     copied = classify(insertion_effects(sae, sae, tokens)).share_novel
     return {"size": n, "shrunk": made.l0 * held**2 / x.shape[1] / made.mse, "copied": copied}
