@@ -118,8 +118,12 @@ def test_kill_9_in_training_and_run_again(tmp_path: Path) -> None:
     while not list((tmp_path / "store").glob("sae/*/sae_weights.safetensors")) and first.poll() is None:
         assert time.monotonic() < limit, "no SAE was finished in two minutes"
         time.sleep(0.05)
-    os.killpg(first.pid, signal.SIGKILL)
+    os.kill(first.pid, signal.SIGKILL)  # the parent alone: its workers must not go on without it
     first.wait()
+    limit = time.monotonic() + 30
+    while subprocess.run(["pgrep", "-g", str(first.pid)], capture_output=True).returncode == 0:
+        assert time.monotonic() < limit, "workers outlived their parent"
+        time.sleep(0.1)
     done = {p.parent.name for p in (tmp_path / "store").glob("sae/*/manifest.json")}
     out = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=True)
     assert out.stdout.strip() == "5"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for
 from queue import Empty
 from typing import Any, Protocol
 
@@ -57,11 +59,9 @@ class Local:
         """Deal the jobs into groups, one stream each, and train the groups side by side, the dearest first."""
         context = get_context("spawn")
         bar = Bar(jobs, progress)
-        with context.Manager() as manager, ProcessPoolExecutor(self.workers, mp_context=context) as pool:
-            told = manager.Queue()
-            running = {
-                pool.submit(train_group, str(store.root), tier, group, told.put) for group in groups(jobs, self.workers)
-            }
+        told = context.Queue()
+        with ProcessPoolExecutor(self.workers, context, _begin, (told,)) as pool:
+            running = {pool.submit(_train, str(store.root), tier, group) for group in groups(jobs, self.workers)}
             try:
                 while running:
                     done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -75,6 +75,27 @@ class Local:
                     process.terminate()
                 raise
         bar.end()
+
+
+_told: Any = None
+"""In a worker: the queue for news."""
+
+
+def _begin(told: Any) -> None:
+    """In a worker: keep the queue, and end when the process that started this one is gone, however it went."""
+    global _told
+    _told, parent = told, parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            wait_for([parent.sentinel])
+            os._exit(1)  # checkpoints outlive both
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _train(store_root: str, tier: Tier, group: list[Job]) -> list[str]:
+    return train_group(store_root, tier, group, _told.put)
 
 
 def _drain(told: Any, bar: Bar) -> None:

@@ -1,0 +1,160 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How fast is it, and what bounds it?
+#
+# Figures on this page are read from `benchmarks/results/`, where each run of a benchmark leaves its numbers with the machine and the versions it ran on. To measure on your own machine, `python benchmarks/train_step.py --help` says how.
+
+# %% tags=["parameters", "remove-input"]
+results = "../benchmarks/results"
+
+# %% tags=["hide-input"]
+import json
+from pathlib import Path
+
+import plotly.graph_objects as go
+from IPython.display import display
+
+from canonlib import viz
+
+viz.setup_plotly()
+NAMES = {
+    "canonlib": "canonlib", "saelens": "SAELens", "dictionary_learning": "dictionary_learning",
+    "overcomplete": "overcomplete", "floor": "the encoder's product alone",
+}  # fmt: skip
+COLORS = dict(zip(NAMES, ("#a0437a", "#4a6fa5", "#b8860b", "#5b8c5a", "#8a8f98"), strict=True))
+
+
+def read(tag: str) -> list[dict]:
+    """Every training benchmark whose name ends with the tag, smallest dictionary first."""
+    files = [p for p in Path(results).glob("train-step-*-cpu*.json") if p.stem.split("-cpu")[1] == tag]
+    runs = [json.loads(p.read_text()) for p in files]
+    return sorted(runs, key=lambda r: r["settings"]["shape"][0] * r["settings"]["shape"][1])
+
+
+def shape(run: dict) -> str:
+    """Width of the activations × dictionary size."""
+    d_model, n_latents = run["settings"]["shape"]
+    return f"{d_model} × {n_latents:,}"
+
+
+# %% [markdown]
+# ## One training step
+#
+# A training step of a BatchTopK SAE encodes a batch, keeps the $k$ largest activations per token on average, decodes, takes the gradient and moves the weights. Every contestant below does that on the same batches from the same start weights, by turns in one process. The last row is no trainer: it is the one matrix product that no exact method can do without, the encoder's.
+
+# %% tags=["hide-input"]
+timed = read("")
+figure = viz.new_figure("A step of BatchTopK training", "Milliseconds per step of five contestants at each shape.",
+                        x="milliseconds per step, two threads (log scale)", height=120 + 90 * len(timed))  # fmt: skip
+for name, label in NAMES.items():
+    there = [r for r in timed if name in r["contestants"]]
+    figure.add_trace(go.Scatter(
+        x=[r["contestants"][name]["wall_ms_median"] for r in there], y=[shape(r) for r in there], mode="markers",
+        name=label, marker={"size": 11, "color": COLORS[name], "symbol": "line-ns-open" if name == "floor" else "circle"},
+        hovertemplate="%{x:.3g} ms<extra>" + label + "</extra>",
+    ))  # fmt: skip
+figure.update_xaxes(type="log")
+figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.25})
+figure
+
+# %% tags=["remove-input"]
+s, m = timed[0]["settings"], timed[0]["machine"]
+viz.say(f"""**Figure 1.** Median wall time of a step on {s["batch"]:,} tokens, $k$ = {s["k"]}, for activations of width
+d_model and several dictionary sizes (d_model × latents). Measured on {m["cores"]} cores ({m["cpu"].replace("(R)", "")},
+{m["threads"]} threads), torch {timed[0]["versions"]["torch"]}, SAELens {timed[0]["versions"]["sae-lens"]},
+dictionary_learning {timed[0]["versions"]["dictionary-learning"]}, overcomplete {timed[0]["versions"]["overcomplete"]}.""")
+
+# %% [markdown]
+# The same as numbers. *Fastest peer* is the best of the other three; wall time is with two threads, CPU time counts both.
+
+# %% tags=["hide-input"]
+rows = []
+for r in timed:
+    c = r["contestants"]
+    peers = [n for n in ("saelens", "dictionary_learning", "overcomplete") if n in c]
+    best = min(peers, key=lambda n: c[n]["wall_ms_median"])
+    rows.append({
+        "shape": shape(r), "ours": c["canonlib"]["wall_ms_median"], "floor": c["floor"]["wall_ms_median"],
+        "peer": c[best]["wall_ms_median"] / c["canonlib"]["wall_ms_median"], "who": NAMES[best],
+        "cpu": min(c[n]["cpu_ms_median"] for n in peers) / c["canonlib"]["cpu_ms_median"],
+        "saelens": c["saelens"]["wall_ms_median"] / c["canonlib"]["wall_ms_median"],
+        "memory": c["saelens"]["peak_mib"] / c["canonlib"]["peak_mib"], "mib": c["canonlib"]["peak_mib"],
+    })  # fmt: skip
+viz.table(rows, {
+    "shape": ("d_model × latents", ""), "ours": ("ms", ".0f"), "floor": ("product alone", ".0f"),
+    "peer": ("fastest peer, × ours", ".1f"), "who": ("which", ""), "cpu": ("in CPU time", ".1f"),
+    "saelens": ("SAELens, × ours", ".1f"), "mib": ("peak MiB", ".0f"), "memory": ("SAELens, × ours ", ".1f"),
+})  # fmt: skip
+
+# %% tags=["remove-input"]
+share = [r["floor"] / r["ours"] for r in rows]
+viz.say(f"""A step takes {min(r["peer"] for r in rows):.1f} to {max(r["peer"] for r in rows):.1f} times less time than the
+fastest peer's and {min(r["saelens"] for r in rows):.0f} to {max(r["saelens"] for r in rows):.0f} times less than
+SAELens's own. What bounds it is the encoder's product: {min(share):.0%} to {max(share):.0%} of our time, more the larger
+the dictionary. A faster step would have to skip part of that product, or do it in half precision.""")
+
+# %% [markdown]
+# ## Where the time went
+#
+# SAELens and its peers make the activations of every latent for every token, keep them for the gradient, and multiply by them four times. But a token uses $k$ of thousands of latents. Here the pre-activations are made in blocks that fit the processor's cache and only entries that can be among the largest leave it; decoding and both weight gradients are sums over those entries ([the formulas](api/sae.md)); Adam takes one pass over the weights. The result is the same SAE: the tests compare losses, gradients and updates with SAELens's, step by step.
+#
+# ## Equal quality
+#
+# A fast step is worth nothing if it learns less. Here each contestant trains on the same tokens, and we look at the error on tokens that none has seen.
+
+# %% tags=["hide-input"]
+curves = read("-curve")
+for run in curves:
+    figure = viz.new_figure(f"Held-out error at {shape(run)}", "Held-out FVU against seconds of training, one line per contestant.",
+                            x="seconds of training (log scale)", y="FVU on unseen tokens")  # fmt: skip
+    for name, c in run["contestants"].items():
+        if name in NAMES and "fvu" in c:
+            figure.add_trace(go.Scatter(x=c["wall_s"][1:], y=c["fvu"][1:], name=NAMES[name], mode="lines+markers",
+                                        line={"color": COLORS[name]}, marker={"size": 5}))  # fmt: skip
+    figure.update_xaxes(type="log")
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.3})
+    display(figure)
+
+# %% tags=["remove-input"]
+apart = [abs(r["contestants"]["canonlib"]["fvu_final"] / r["contestants"]["saelens"]["fvu_final"] - 1) for r in curves]
+best = [
+    min(c["fvu_final"] for n, c in r["contestants"].items() if n in ("dictionary_learning", "overcomplete"))
+    for r in curves
+]
+ours = [r["contestants"]["canonlib"]["fvu_final"] for r in curves]
+gain = [(b - o) / b for b, o in zip(best, ours, strict=True)]
+viz.say(f"""**Figure 2.** The same number of tokens for everyone ({
+    ", ".join(f"{r["settings"]["curve"]:,} at {shape(r)}" for r in curves)
+}); lines end where the tokens do. Against SAELens, whose mathematics ours is, the final errors differ by
+{max(apart):.2%} at most. dictionary_learning and overcomplete keep decoder rows at unit length, which is another
+method: our final error is {min(gain):+.1%} to {max(gain):+.1%} below the better of theirs.""")
+
+# %% [markdown]
+# ## With dead latents to revive
+#
+# The auxiliary loss gives dead latents the remaining error to explain. It needs their pre-activations, so a step with many dead latents costs more, for everyone.
+
+# %% tags=["hide-input"]
+revived = read("-aux")
+viz.table([
+    {"shape": shape(r), "dead": r["contestants"]["canonlib"]["dead"][0]}
+    | {n: r["contestants"][n]["wall_ms_median"] for n in ("canonlib", "saelens", "dictionary_learning")}
+    for r in revived
+], {"shape": ("d_model × latents", ""), "dead": ("dead at the start", ",d"), "canonlib": ("canonlib, ms", ".0f"),
+    "saelens": ("SAELens", ".0f"), "dictionary_learning": ("dictionary_learning", ".0f")})  # fmt: skip
+
+# %% [markdown]
+# ## Doubts
+#
+# One machine, two cores, no GPU. Peers were written for GPUs, where dense products cost less; nothing here says how they compare there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most.
