@@ -20,7 +20,11 @@ STATE = "checkpoint.json"
 
 
 def save(trainer: SAETrainer[Any, Any], folder: Path, losses: list[float], config: dict[str, Any]) -> None:
-    """Write weights, Adam's moments, counters and step; the former checkpoint goes when the new one is whole."""
+    """Write weights, Adam's moments, counters and step into ``folder`` (made when missing).
+
+    The former checkpoint goes when the new one is whole.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"sae.{k}": v for k, v in trainer.sae.state_dict().items()}
     for i, state in trainer.optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{i}.{k}": v for k, v in state.items()}

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from sae_lens import SAE
     from transformer_lens.model_bridge import TransformerBridge
 
-CODE = ("canonlib.sae", "canonlib.world.table")
+CODE = (
+    "canonlib.sae.evaluation", "canonlib.sae.metrics", "canonlib.sae.selectivity", "canonlib.sae.streaming",
+    "canonlib.world.table",
+)  # fmt: skip
 CE_DOCUMENTS = 400
 """Evaluation documents on which the model's loss is taken."""
 Splice = Callable[[torch.Tensor], torch.Tensor]
