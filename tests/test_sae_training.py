@@ -17,6 +17,7 @@ from canonlib.sae import checkpoint, evaluation, training
 from canonlib.sae.batches import Batches
 from canonlib.sae.family import TrainedFamily
 from canonlib.sae.group import Job, groups
+from canonlib.sae.metrics import reconstruction
 from canonlib.sae.selectivity import fact_membership, selectivity
 from canonlib.store import Store
 from canonlib.tiers import Family
@@ -242,3 +243,24 @@ def test_splicing_the_identity_changes_nothing_and_zeros_do() -> None:
     logits = model.load_transformers()(tokens).logits[:, :-1]
     slow = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).item()
     assert clean == pytest.approx(slow, abs=1e-4)
+
+
+def test_ce_losses_and_l0_equal_saelens_evals(data: Activations, tmp_path: Path) -> None:
+    """SAELens splices at every token that is not ignored, ``<bos>`` here, as ours does; the mean is over predictions."""
+    from sae_lens.evals import get_recons_loss
+    from sae_lens.training.activation_scaler import ActivationScaler
+
+    tier, lm = small_tier(), model.load()
+    tokens = documents(tier, "eval")[:12]
+    sae = training.train(STANDARD, 32, data.rows("train"), seed=0, out=tmp_path)
+    row = evaluation.ce_row(lm, sae, tokens, tier.hook, "all")
+    with torch.no_grad():
+        theirs = get_recons_loss(
+            sae, lm, ActivationScaler(), tokens, compute_kl=False, compute_ce_loss=True, ignore_tokens=[0],
+            hook_name=tier.hook,
+        )  # fmt: skip
+    assert row["ce_clean"] == pytest.approx(theirs["ce_loss_without_sae"].mean().item(), abs=1e-5)
+    assert row["ce_spliced"] == pytest.approx(theirs["ce_loss_with_sae"].mean().item(), abs=1e-5)
+    assert row["ce_spliced"] > row["ce_clean"] + 0.05
+    acts = sae.encode(data.eval.activations)
+    assert reconstruction(sae, data.eval.activations).l0 == pytest.approx(acts.bool().float().sum(-1).mean().item())
