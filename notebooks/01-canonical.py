@@ -106,7 +106,7 @@ apart = np.hstack([np.eye(4)[job], np.eye(4)[land]])
 together = np.sqrt(2) * np.eye(16)[4 * job + land]
 
 # %% [markdown]
-# The same account as before, and beside it a count: how many dimensions the directions of a dictionary span, and how many as many random directions do.
+# The same account as before, and beside it a count: how many dimensions the directions of a dictionary span ("span"), and how many as many random directions do ("random").
 
 # %%
 noise, rank = rng.normal(size=(16, 16)), np.linalg.matrix_rank
@@ -116,7 +116,8 @@ rows = [
 ]
 rows[0] |= {"span": rank(axes[:8]), "random": rank(noise[:8])}
 rows[1] |= {"span": rank(combined), "random": rank(noise)}
-columns |= {"l1": ("sum", ".2f"), "span": ("dimensions", "d"), "random": ("random", "d")}
+columns = {"name": ("dictionary", ""), "mse": ("MSE", ".3f"), "l1": ("sum", ".2f")}
+columns |= {"span": ("span", "d"), "random": ("random", "d")}
 viz.table(rows, columns)
 
 # %% [markdown]
@@ -149,11 +150,14 @@ viz.table(rows, columns)
 # Nobody planted the atoms of GPT-2. When a latent there fires on *Einstein* and seems to be made of science, Germany and fame, a reader can nod and cannot check. So this book moves to a small world in which the right answer is a table: real people and cities, with facts that we typed. A *fact* is an attribute with its value, such as country = Germany.
 
 # %%
+from textwrap import fill
+
 from canonlib import world
 
 print(f"{len(world.people())} people, {len(world.cities())} cities")
-print("Einstein:", *world.facts("Einstein").values())
-print("Tokyo:", *world.facts("Tokyo").values())
+for name in ("Einstein", "Tokyo"):
+    told = ", ".join(f"{attribute}: {value}" for attribute, value in world.facts(name).items())
+    print(fill(f"{name}, {told}", 80, subsequent_indent="  "))
 print("born in Germany:", world.holds("Einstein", country="Germany"))
 
 # %% [markdown]
@@ -177,7 +181,6 @@ viz.table([dict(zip(header, row)) for row in rows], {name: (name, "") for name i
 
 # %%
 import random
-from textwrap import fill
 
 from canonlib.world import grammar, table
 
@@ -210,7 +213,7 @@ viz.rank_figure(
 # %% [markdown]
 # ## Its model
 #
-# A small transformer has learned to predict this text, token by token, and ships with the library. We open it as a TransformerLens bridge, which gives access to every activation by name.
+# A small transformer has learned to predict this text, token by token, and ships with the library. We open it as a TransformerLens bridge, which gives access to every activation by name. The name of the place at which this book reads is the *hook point*, or hook: the residual stream before layer 2, counting from 0.
 
 # %%
 import torch
@@ -236,15 +239,16 @@ assert (log_probs - reference).abs().max() < 1e-4
 print(f"equal to within 0.0001 nats, at {tokens.numel():,} tokens")
 
 # %% [markdown]
-# What does it expect as it reads? Below is the start of one document. Each token is coloured by the probability that the model gave it beforehand; switch to the second view to see where an entity is named. (`<bos>` marks the beginning.)
+# What does it expect as it reads? Below are the first sentences of one document. Each token is coloured by the probability that the model gave it beforehand; switch to the second view to see where an entity is named. (`<bos>` marks the beginning.)
 
 # %%
 words = list(corpus.token_ids())
 given = log_probs[0, :-1].gather(-1, tokens[0, 1:, None]).exp()[:, 0]
 probability = torch.cat([torch.zeros(1), given])
 named = torch.from_numpy(corpus.entity_of_token() >= 0)[tokens[0]].float()
-text, views = [words[t] + " " for t in tokens[0, :40]], torch.stack([probability, named], 1)
-viz.colored_tokens_multi(text, views[:40], ["probability", "an entity is named"])
+end = max(i for i, t in enumerate(tokens[0, :50].tolist()) if words[t] == ".") + 1  # a whole sentence
+text, views = [words[t] + " " for t in tokens[0, :end]], torch.stack([probability, named], 1)
+viz.colored_tokens_multi(text, views[:end], ["probability", "an entity is named"])
 
 # %% tags=["hide-input"]
 at = named.bool()
@@ -309,13 +313,13 @@ viz.claim_box(claim(run, "world-known"))
 # %% [markdown]
 # ## Where it keeps what it knows
 #
-# We will read the model at one place: the residual stream before layer 2 (layers count from 0), on the token that names an entity. Is that where the facts are? Knowing is not enough: a latent that describes Einstein would be idle if the answer came from somewhere else.
+# We will read the model at the hook, on the token that names an entity. Is that where the facts are? Knowing is not enough: a latent that describes Einstein would be idle if the answer came from somewhere else.
 #
 # There is a direct test, the *interchange*. Ask the model about $a$. While it runs, replace the vector at $a$'s name by the vector that $b$'s name has in the same prompt. Touch nothing else. If that vector carries the facts, the answer becomes $b$'s:
 #
-# $$ \hat y_{a \leftarrow b} = \arg\max_w\; p\left(w \mid \text{prompt}(a),\; h_\text{name} := h^{(b)}_\text{name}\right) $$
+# $$ \hat y_{a \leftarrow b} = \arg\max_w\; p\big(w \mid a,\; h := h^{(b)}\big) $$
 #
-# Here $h_\text{name}$ is the vector at the hook on the name's token, $h^{(b)}_\text{name}$ the one that it has when the prompt names $b$, and $p(w \mid \ldots)$ the probability of the next word $w$. The *flip rate* is the share of pairs with $\hat y_{a \leftarrow b} = y_b$, the true answer for $b$. We do it once by hand: Einstein's country, with Kahlo's vector.
+# Here $h$ is the vector at the hook on the name's token of the prompt about $a$, $h^{(b)}$ the one that it has when the prompt names $b$, and $p(w \mid \ldots)$ the probability of the next word $w$. The *flip rate* is the share of pairs with $\hat y_{a \leftarrow b} = y_b$, the true answer for $b$. We do it once by hand: Einstein's country, with Kahlo's vector.
 
 # %%
 clause = grammar.CLAUSES[0]
@@ -351,7 +355,7 @@ pairs = [questions.Swap(a, b) for a, b in zip(ask("Einstein"), ask("Kahlo"))]
 before = causal.answers(lm, ask("Einstein"))
 after = causal.patched_answers(lm, pairs, HOOK)
 rows = [(s.source.attribute, b, a, s.target.answer) for s, b, a in zip(pairs, before, after)]
-header = ("Einstein's", "untouched", "patched", "true of Kahlo")
+header = ("Einstein's", "untouched", "patched", "Kahlo's")
 viz.table([dict(zip(header, row)) for row in rows], {name: (name, "") for name in header})
 
 # %% [markdown]

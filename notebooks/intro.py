@@ -37,11 +37,12 @@ viz.entity_graph(
 )
 
 # %% tags=["remove-input"]
-viz.say(f"""**Figure 1.** Left: the one of {run.tier.meta_base:,} latents that fires on *{who}*. Middle: the parts
+lacking = viz.misfits(viz.entity_parts(who, parts.meta, sae, parts.names, parts.entity_latents))
+viz.say(f"""**Figure 1.** Left: of {run.tier.meta_base:,} latents, the one that detects *{who}* best. Middle: the parts
 (*meta-latents*) that a second, smaller autoencoder rebuilds its direction from, with their weights. Right: the entities
 whose latents use the same part most. A part is named after the fact that it matches best over all entities; ✓ and ✗ say
-whether our table holds that fact of {who}, and a part that no fact fits better than chance is left unnamed. Hover for
-precision, recall and shared facts.""")
+whether our table holds that fact of {who}, and a part that no fact fits better than chance (p of 0.01 or more) is left
+unnamed. Hover for precision, recall and shared facts. {lacking}""")
 
 # %% tags=["remove-input"]
 claims = compute(run)
@@ -50,9 +51,20 @@ shares = [p.summary["share_novel"] for p in run.doublings(STITCHED)]
 meta, rows = parts.summary, run.evaluation(ENTITY)
 longer = f"""**A bigger dictionary is not a longer list.** When its size doubles, {sum(shares) / len(shares):.0%} of its
 latents on average say something that the smaller one lacks; the others say again what it has."""
-atom = f"""**{"A latent is not an atom." if "meta-control" in holds else "Whether a latent is an atom stays open."}** A
-small set of shared parts, about {run.tier.meta_k} for each latent, explains {meta["variance_explained"]:.0%} of the variance
-of the directions of {meta["n_alive"]:,} latents; of the same numbers in other company {meta["variance_shuffled"]:.0%}."""
+found, gaussian = meta["variance_explained"], meta["variance_gaussian"]
+mostly = gaussian - meta["variance_shuffled"] > found - gaussian
+common = "Latents have directions in common." if "meta-control" in holds else "Whether latents share parts stays open."
+atom = f"""**{common}** A list of {run.tier.meta_latents} shared parts, about {
+    run.tier.meta_k
+} for each latent, explains
+{found:.0%} of the variance of the directions of {meta["n_alive"]:,} latents (in sample; {
+    meta["variance_held_out"]:.0%} on
+rows held out); when each coordinate is shuffled among the latents, {meta["variance_shuffled"]:.0%}. {
+    "Most of that difference is shared dimensions rather than particular parts"
+    if mostly
+    else "Less than half of that difference is shared dimensions alone"
+}: rows drawn from a Gaussian of the same covariance reach {gaussian:.0%} ({
+    meta["variance_gaussian_held_out"]:.0%} held out)."""
 size = f"""**The size you choose decides what you see.** At {rows[0]["n_latents"]:,} latents {rows[0]["own_entities"]:.0%} of
 the people and cities have a latent of their own, at {rows[-1]["n_latents"]:,} latents {rows[-1]["own_entities"]:.0%}. So
 choose it for the question at hand."""
@@ -67,12 +79,15 @@ display(viz.say(longer), viz.say(atom), viz.say(size))
 viz.claims_table(claims)
 
 # %% [markdown]
+# The table's words, in the glossary: {term}`latent`, {term}`F1`, {term}`decoder direction` and its {term}`max cosine`, {term}`insertion effect`, {term}`MSE`, {term}`AUC`, {term}`novel <novel latent>` and {term}`reconstruction <reconstruction latent>` latents, {term}`meta-SAE`, {term}`meta-latent` and {term}`p <p-value>`.
+
+# %% [markdown]
 # ## Three ways through
 #
 # | you have | read |
 # |---|---|
-# | 20 minutes | this page, then [are latents atoms?](04-meta-saes.ipynb) and [what we found](05-findings.ipynb), without the exercises |
-# | an afternoon | the five chapters in order, from [what canonical would mean](01-canonical.ipynb), with their exercises; each runs on a laptop without a GPU |
+# | 20 minutes | this page, then [what did we find, and what do you do on Monday?](05-findings.ipynb), without the exercises |
+# | an afternoon | the five chapters in order, from [what would canonical units be, and how could we tell?](01-canonical.ipynb), with their exercises; each runs on a laptop without a GPU |
 # | everything | the chapters again with another seed, then [the library](api/index.md) on dictionaries of your own |
 #
 # Words have one meaning throughout: the [glossary](glossary.md) has it. When something does not work, see [troubleshooting](troubleshooting.md).
@@ -82,8 +97,11 @@ viz.claims_table(claims)
 # On a machine with Python 3.11, make and git:
 #
 # ```bash
+# git clone https://github.com/canonlib/canonlib && cd canonlib
 # make book   # set up, run every chapter, build this site
 # make test   # set up, run all tests, the chapters' too
 # ```
+#
+# On two CPU cores the first `make book` trains everything in about five minutes, after the set-up; later ones take less than a minute.
 #
 # `canonlib notebooks 3 -p seed 1` runs one chapter with another seed, into a folder of its own.

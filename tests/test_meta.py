@@ -15,6 +15,8 @@ from canonlib.meta import (
     MetaReport,
     MetaSAE,
     decompose,
+    gaussian_directions,
+    held_out_variance,
     meta_activations,
     random_directions,
     shuffled_coordinates,
@@ -77,7 +79,7 @@ def test_meta_latents_are_the_planted_atoms(meta: MetaSAE) -> None:
 
 def test_controls_explain_far_less(meta: MetaSAE, decoder: torch.Tensor) -> None:
     reports = with_controls(decoder, CONFIG, progress=False, real=meta)
-    assert list(reports) == ["real", "random", "shuffled"]
+    assert list(reports) == ["real", "random", "shuffled", "gaussian"]
     assert reports["real"] == meta.report
     assert max(reports["random"].variance_explained, reports["shuffled"].variance_explained) < 0.5
     with pytest.raises(ConfigError, match="real was trained with"):
@@ -208,6 +210,38 @@ def test_controls_keep_what_they_say_and_nothing_else(decoder: torch.Tensor) -> 
     assert torch.equal(shuffled, shuffled_coordinates(decoder, seed=0))
     assert not torch.equal(shuffled, shuffled_coordinates(decoder, seed=1))
     assert not torch.equal(drawn, random_directions(decoder, seed=1))
+
+
+def test_the_gaussian_control_keeps_mean_and_covariance_alone() -> None:
+    # Many rows near a plane, far from Gaussian: two lumps. Drawn rows lie in the same ellipse, without the lumps.
+    generator = torch.Generator().manual_seed(0)
+    lump = torch.randint(0, 2, (4000, 1), generator=generator) * 2.0 - 1
+    rows = torch.cat([lump, torch.zeros(4000, 3)], 1) * 0.1 + 0.02 * torch.randn(4000, 4, generator=generator)
+    rows = torch.nn.functional.normalize(rows + torch.tensor([0.0, 1.0, 0.0, 0.0]), dim=1)
+    drawn = gaussian_directions(rows, seed=0)
+    torch.testing.assert_close(drawn.norm(dim=1), torch.ones(4000))
+    torch.testing.assert_close(drawn.mean(0), rows.mean(0), atol=5e-3, rtol=0)
+    torch.testing.assert_close(drawn.T.cov(), rows.T.cov(), atol=5e-4, rtol=0)
+    assert float(rows.T.cov()[0, 0]) > 0.009  # what the tolerance is small against
+    assert (
+        float((rows[:, 0].abs() < 0.03).double().mean())
+        < 0.01
+        < 0.2
+        < float((drawn[:, 0].abs() < 0.03).double().mean())
+    )
+    assert torch.equal(drawn, gaussian_directions(rows, seed=0))
+    assert not torch.equal(drawn, gaussian_directions(rows, seed=1))
+
+
+def test_held_out_rows_are_not_trained_on(decoder: torch.Tensor) -> None:
+    kept, held_out = held_out_variance(decoder, CONFIG, progress=False)
+    assert 0.5 < held_out < kept
+    # Random rows have nothing in common: what is explained in sample is of no use on others.
+    noise = random_directions(decoder, seed=3)
+    kept, held_out = held_out_variance(noise, CONFIG, share=0.5, progress=False)
+    assert held_out < 0.5 * kept
+    with pytest.raises(ConfigError, match="share 0.0 of 600 directions holds out 0"):
+        held_out_variance(decoder, SHORT, share=0.0)
 
 
 def test_bad_directions_are_named(meta: MetaSAE, decoder: torch.Tensor) -> None:

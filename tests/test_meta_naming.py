@@ -61,6 +61,27 @@ def test_latents_of_one_entity_keep_its_facts_together() -> None:
     assert apart[0].p_value == pytest.approx(1 / 6, abs=0.03)
 
 
+def test_a_part_that_only_tells_the_kind_is_no_better_than_chance_within_kinds() -> None:
+    # The user of the one meta-latent is every city; of the one fact (capital=no) all cities are true, and no person.
+    city = torch.arange(40) >= 20
+    active, truth = city[:, None], city[:, None].clone()
+    blind = name_meta_latents(active, truth, ["capital=no"])[0]
+    within = name_meta_latents(active, truth, ["capital=no"], groups=city.long())[0]
+    assert blind.f1 == within.f1 == 1.0
+    assert blind.p_value == 1 / 1001 and blind.chance_f1 < 0.6 and blind.beyond_chance
+    assert within.chance_f1 == 1.0 and within.p_value == 1.0 and not within.beyond_chance
+
+
+def test_within_kinds_each_kind_keeps_its_own_facts() -> None:
+    # Two of four people have the fact and use the part, no city does: 4 choose 2 deals within people, 8 choose 2 blind.
+    active = torch.tensor([[True], [True], *[[False]] * 6])
+    kind = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    within = name_meta_latents(active, active.clone(), ["f"], n_permutations=3000, groups=kind)
+    blind = name_meta_latents(active, active.clone(), ["f"], n_permutations=3000)
+    assert within[0].p_value == pytest.approx(1 / 6, abs=0.03)
+    assert blind[0].p_value == pytest.approx(1 / 28, abs=0.02)
+
+
 def test_same_seed_same_names() -> None:
     active, truth = planted()
     assert name_meta_latents(active, truth, FACTS) == name_meta_latents(active, truth, FACTS)
@@ -79,3 +100,8 @@ def test_bad_input_is_named() -> None:
         name_meta_latents(active, truth, FACTS, entities=torch.arange(3))
     with pytest.raises(ConfigError, match="entity 0 has other facts"):
         name_meta_latents(active, truth, FACTS, entities=torch.zeros(60, dtype=torch.long))
+    with pytest.raises(ConfigError, match="groups has shape"):
+        name_meta_latents(active, truth, FACTS, groups=torch.arange(3))
+    same = torch.tensor([[True], [True]])
+    with pytest.raises(ConfigError, match="latent 0 is of another kind"):
+        name_meta_latents(same, same, ["f"], entities=torch.tensor([5, 5]), groups=torch.tensor([0, 1]))

@@ -36,6 +36,43 @@ STATE = """() => ({
   faults: document.querySelectorAll('mjx-merror, [data-mjx-error]').length,
   width: document.documentElement.scrollWidth,
 })"""
+# What can be read: each text of a figure against the page and against the figure, each box against the page.
+CONTRAST = """() => {
+  const rgba = c => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const surface = e => {
+    for (; e; e = e.parentElement) {
+      const c = rgba(getComputedStyle(e).backgroundColor);
+      if (c.length < 4 || c[3] > 0) return c;
+    }
+    return [255, 255, 255];
+  };
+  const light = c => c.slice(0, 3).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ratio = (a, b) => {
+    const [low, high] = [light(a), light(b)].sort((x, y) => x - y);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const found = [], page = surface(document.querySelector('.bd-article') || document.body);
+  document.querySelectorAll('.canon-plotly').forEach(figure => {
+    const under = surface(figure.querySelector('.main-svg'));
+    figure.querySelectorAll('.main-svg text').forEach(text => {
+      const style = getComputedStyle(text), box = text.getBoundingClientRect();
+      if (!text.textContent.trim() || !box.width || style.fillOpacity === '0' || style.opacity === '0') return;
+      const worst = Math.min(ratio(rgba(style.fill), page), ratio(rgba(style.fill), under));
+      if (worst < 3) found.push(`'${text.textContent}' in ${style.fill} has contrast ${worst.toFixed(1)}`);
+    });
+    figure.querySelectorAll('.annotation .bg').forEach(box => {
+      const style = getComputedStyle(box);
+      if (style.fillOpacity !== '0' && ratio(rgba(style.fill), page) > 1.2) found.push(`a label on ${style.fill}`);
+    });
+  });
+  document.querySelectorAll('.canon-claim').forEach(box => {
+    if (ratio(surface(box), page) > 1.2) found.push(`a claim box on ${surface(box)}`);
+    const text = rgba(getComputedStyle(box).color);
+    if (ratio(text, page) < 4.5) found.push(`a claim in ${text}`);
+  });
+  return found;
+}"""
 READY = f"""() => {{
   const s = ({STATE})();
   return s.plotly === s.drawn && s.tokens === s.filled && s.math === s.typeset;
@@ -78,8 +115,20 @@ def browser():
         browser.close()
 
 
-def visit(browser, page: Path, width: int, theme: str = "light") -> tuple[dict, list[str]]:
-    """The page's state once everything is drawn (or 90 s are over), and what went wrong on the way."""
+def switch(tab, theme: str) -> None:
+    """Press the theme's own button (auto, light, dark and round again) until the page has that theme."""
+    for _ in range(4):
+        if tab.evaluate("() => document.documentElement.dataset.theme") == theme:
+            return
+        tab.evaluate("() => document.querySelector('.theme-switch-button').click()")
+    pytest.fail(f"the theme's button never gave a {theme} page")
+
+
+def visit(browser, page: Path, width: int, theme: str = "light", pressed: str | None = None) -> tuple[dict, list[str]]:
+    """The page's state once everything is drawn (or 90 s are over), and what went wrong on the way.
+
+    ``theme`` is what the reader's system asks for, ``pressed`` the theme then chosen with the page's button.
+    """
     from playwright.sync_api import TimeoutError as Late
 
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
@@ -100,23 +149,40 @@ def visit(browser, page: Path, width: int, theme: str = "light") -> tuple[dict, 
         tab.wait_for_function(READY, timeout=90_000)
     except Late:
         wrong.append("not everything was drawn within 90 s")
+    shown = pressed or theme
+    if pressed:
+        switch(tab, pressed)
+        # Figures are drawn again after the switch: their texts have their last colour one frame later.
+        tab.wait_for_function(
+            "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(true))))"
+        )
+    actual = tab.evaluate("() => document.documentElement.dataset.theme") or shown
+    wrong += [f"the theme is {actual}, not {shown}"] * (actual != shown) + tab.evaluate(CONTRAST)
     state = tab.evaluate(STATE)
     context.close()
     return state, [w for w in wrong if not any(n in w for n in NOISE)]
 
 
-def check(browser, page: Path, width: int, theme: str = "light") -> list[str]:
-    state, wrong = visit(browser, page, width, theme)
+def check(browser, page: Path, width: int, theme: str = "light", pressed: str | None = None) -> list[str]:
+    state, wrong = visit(browser, page, width, theme, pressed)
     pairs = (("plotly", "drawn"), ("plotly", "named"), ("tokens", "filled"), ("math", "typeset"))
     wrong += [f"{state[b]} of {state[a]} {a} {b}" for a, b in pairs if state[a] != state[b]]
     wrong += ["MathJax error"] * bool(state["faults"])
     wrong += [f"{state['width']} px wide in a window of {width}"] * (state["width"] > width + 1)
-    return [f"{page.name} at {width} px, {theme}: {w}" for w in wrong]
+    return [f"{page.name} at {width} px, {theme}{f', then {pressed}' if pressed else ''}: {w}" for w in wrong]
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1400, "light"), (390, "dark")])
 def test_every_page_is_complete_without_a_network(browser, pages, width, theme):
     findings = [line for page in pages for line in check(browser, page, width, theme)]
+    assert findings == []
+
+
+@pytest.mark.parametrize(("theme", "pressed"), [("light", "dark"), ("dark", "light")])
+def test_the_button_turns_figures_over_and_back(browser, pages, theme, pressed):
+    chosen = [page for page in pages if page.name in ("intro.html", "04-meta-saes.html")]
+    findings = [line for page in chosen for line in check(browser, page, 1000, theme, pressed)]
+    assert len(chosen) == 2
     assert findings == []
 
 
@@ -142,3 +208,15 @@ def test_the_check_finds_planted_faults(browser, tmp_path, monkeypatch, body, fi
     page.write_text(f"<!doctype html><html><body>{body}</body></html>")
     monkeypatch.setattr(sys.modules[__name__], "READY", "() => true")
     assert any(finding in line for line in check(browser, page, 390))
+
+
+@pytest.mark.parametrize(("theme", "finding"), [("dark", "has contrast"), ("light", None)])
+def test_the_check_finds_text_that_cannot_be_read(browser, tmp_path, monkeypatch, theme, finding):
+    page = tmp_path / "planted.html"
+    figure = '<div class="canon-plotly"><svg class="main-svg"><text y="20" fill="#333">x</text></svg></div>'
+    page.write_text(
+        f"<!doctype html><html data-theme={theme}><style>[data-theme=dark] {{background: #121212}}</style>{figure}"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "READY", "() => true")
+    unread = [line for line in check(browser, page, 390, theme) if "contrast" in line]
+    assert len(unread) == (1 if finding else 0)

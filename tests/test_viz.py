@@ -195,11 +195,21 @@ def test_bars_write_values_beyond_the_whiskers():
         viz.bars(["a"], [1], title="T", y="y", errors=[1, 2])
 
 
+def test_words_are_darkened_only_where_they_could_not_be_read():
+    from canonlib.viz.figures import legible
+
+    assert [legible(c) for c in (viz.SMALL, viz.META, viz.TRUTH, "#000000")] == [
+        viz.SMALL, viz.META, viz.TRUTH, "#000000"]  # fmt: skip
+    assert legible("#ffffff") == "#8f8f8f"  # 3.2 on white; the next lighter step has less than 3.05
+    pale = line(colors={"a": "#b79ad1"}).layout.annotations[0].font.color
+    assert pale < "#b79ad1"
+
+
 def test_meta_graph_draws_each_other_latent_once_and_every_edge():
     figure = viz.meta_graph("E", {"m1": 0.5, "m2": 0.25}, {"m1": ["p", "q", "E"], "m2": ["q"]}, title="T")
     edges = [t for t in figure.data if t.mode == "lines"]
     assert len(edges) == 2 + 3  # E-m1, E-m2, m1-p, m1-q, m2-q; no edge from the centre back to itself
-    center, metas, others = [t for t in figure.data if t.mode == "markers+text"]
+    center, metas, others = [t for t in figure.data if t.mode.startswith("markers")]
     assert list(center.text) == ["E"]
     assert list(metas.text) == ["m1 (0.50)", "m2 (0.25)"]
     assert sorted(others.text) == ["p", "q"]
@@ -223,6 +233,11 @@ def test_every_figure_has_its_alternative_text_and_no_fixed_width(figure):
 
 def test_alt_falls_back_to_the_title_or_a_description():
     assert line().layout.meta["alt"] == "T"
+    shown = viz.meta_graph("E", {"m1": 1}, {"m1": ["p"]}, title="T").layout.annotations
+    assert [(a.text, a.bgcolor) for a in shown] == [
+        ("E", "white"),
+        ("m1 (1.00)", "white"),
+    ]  # names cover the lines behind them
     assert "m1 (shared with p)" in viz.meta_graph("E", {"m1": 1}, {"m1": ["p"]}, title="T").layout.meta["alt"]
 
 

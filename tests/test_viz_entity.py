@@ -12,7 +12,7 @@ from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
 from canonlib.claims import Claim
 from canonlib.errors import ConfigError
 from canonlib.meta import MetaConfig, MetaName, MetaReport, MetaSAE
-from canonlib.viz import claims_table, entity_graph
+from canonlib.viz import claims_table, entity_graph, entity_parts, fact_holds, misfits
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = MetaReport(0.5, 2.0, 0.0, 0.0, 0.0, 2.0, 4, (1.0,))
@@ -60,6 +60,24 @@ def test_hovers_say_what_is_true_of_both() -> None:
     assert "best fact: country=Austria, not true of Einstein" in hover
     assert "occupation=physicist, true of Einstein" in hover
     assert re.search(r"<b>Curie</b>: physicist.*<br>true of Einstein too: .*occupation=physicist", hover)
+
+
+def test_who_lacks_the_fact_of_a_shared_part_is_said() -> None:
+    named = [name(0, "occupation=physicist"), name(1, "country=Germany"), name(2, "x=y")]
+    parts = entity_parts("Einstein", planted(), ROWS, named, LATENTS)
+    assert [(part.name.meta_latent, round(part.weight, 2), part.others) for part in parts] == [
+        (0, 0.8, ["Curie"]),
+        (1, 0.6, ["Mozart"]),
+    ]
+    # Curie is a physicist; Mozart was born in what is now Austria.
+    assert fact_holds("occupation=physicist", "Curie")
+    assert not fact_holds("country=Germany", "Mozart")
+    assert not fact_holds(None, "Mozart")
+    assert misfits(parts).endswith("they share: Mozart (country=Germany: 90% of this part's users have it).")
+    everyone = [part for part in parts if part.name.meta_latent == 0]
+    assert misfits(everyone).startswith("Everyone shown")
+    unnamed = entity_parts("Einstein", planted(), ROWS, [name(i, "x=y", 0.3) for i in range(3)], LATENTS)
+    assert misfits(unnamed).startswith("Everyone shown")
 
 
 def test_bad_requests_are_named() -> None:

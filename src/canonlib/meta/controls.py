@@ -14,7 +14,7 @@ from canonlib.meta.training import train_meta_sae
 if TYPE_CHECKING:
     from sae_lens import SAE
 
-CONTROLS = ("random", "shuffled")
+CONTROLS = ("random", "shuffled", "gaussian")
 
 
 def random_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
@@ -38,10 +38,23 @@ def shuffled_coordinates(directions: SAE[Any] | torch.Tensor, seed: int) -> torc
     return unit_rows(rows.gather(0, order.to(rows.device)))
 
 
+def gaussian_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
+    """As many rows, drawn from the Gaussian with the mean and the covariance of the unit rows, scaled to unit length.
+
+    They lie near the same few dimensions, as strongly, and have no other structure: what a meta-SAE explains of them
+    is owed to dimensions that the rows share, not to particular parts that some rows share and others lack.
+    """
+    rows = unit_rows(directions)
+    mean, centred = rows.double().mean(0), rows.double() - rows.double().mean(0)
+    values, vectors = torch.linalg.eigh(centred.T @ centred / max(len(rows) - 1, 1))
+    noise = torch.randn(rows.shape, generator=_generator(seed), dtype=torch.float64).to(rows.device)
+    return unit_rows(mean + noise * values.clamp(min=0).sqrt() @ vectors.T)
+
+
 def with_controls(
     directions: SAE[Any] | torch.Tensor, config: MetaConfig, progress: bool = True, real: MetaSAE | None = None
 ) -> dict[str, MetaReport]:
-    """Reports of one recipe on three sets of directions: "real", "random" and "shuffled".
+    """Reports of one recipe on four sets of directions: "real", "random", "shuffled" and "gaussian".
 
     Controls are drawn by ``config.seed``. Give the meta-SAE already trained on ``directions`` as ``real`` to save its
     training; ``ConfigError`` when it was trained with another configuration. Other errors as in ``train_meta_sae``.
@@ -50,10 +63,9 @@ def with_controls(
         raise ConfigError(f"real was trained with {real.config}, not with {config}: the controls need the same recipe.")
     if real is None:
         real = train_meta_sae(directions, config, progress)
-    made = (random_directions(directions, config.seed), shuffled_coordinates(directions, config.seed))
     reports = {"real": real.report}
-    for name, rows in zip(CONTROLS, made):
-        reports[name] = train_meta_sae(rows, config, progress).report
+    for name, make in zip(CONTROLS, (random_directions, shuffled_coordinates, gaussian_directions), strict=True):
+        reports[name] = train_meta_sae(make(directions, config.seed), config, progress).report
     return reports
 
 

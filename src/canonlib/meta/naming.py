@@ -1,7 +1,9 @@
 """Naming meta-latents by facts: which fact holds of the entities whose latents use a meta-latent?
 
 The name is the best of many candidates, so even a meaningless meta-latent gets a name with some F1. The chance level
-says how much: the facts are dealt to the entities anew, many times, and each time the best F1 is taken again.
+says how much: the facts are dealt to the entities anew, many times, and each time the best F1 is taken again. Where
+entities are of several kinds, facts are dealt within each kind: else a meta-latent that says no more than "a city"
+would pass for a fact that only cities can have.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ import torch
 
 from canonlib.errors import ConfigError, require_positive
 from canonlib.world.match import match_facts
+
+BEYOND_CHANCE = 0.01
+"""A name with a p-value below this is better than chance."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,15 @@ class MetaName:
     n_users: int
     """Latents that use the meta-latent, among those given."""
     chance_f1: float
-    """Best F1 over all facts when facts are dealt to the entities at random: the mean over the permutations."""
+    """Best F1 over all facts when facts are dealt at random to the entities of a kind: the mean of all permutations."""
     p_value: float
     """(1 + permutations whose best F1 is at least ``f1``) / (1 + permutations). The choice among facts is allowed for;
     that many meta-latents are tested is not."""
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether there is a fact, and its p-value is below ``BEYOND_CHANCE``."""
+        return self.fact is not None and self.p_value < BEYOND_CHANCE
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON-ready values."""
@@ -49,8 +59,9 @@ def name_meta_latents(
     truth: torch.Tensor,
     facts: Sequence[str],
     entities: torch.Tensor | None = None,
-    n_permutations: int = 300,
+    n_permutations: int = 1000,
     seed: int = 0,
+    groups: torch.Tensor | None = None,
 ) -> list[MetaName]:
     """Name every meta-latent, in the order of their indices.
 
@@ -58,8 +69,9 @@ def name_meta_latents(
     ``[n_entity_latents, n_facts]`` (bool) what holds of its entity, ``facts`` labels the columns of ``truth``.
     ``entities`` ``[n_entity_latents]`` (whole numbers) says whose latent each is: latents of one entity share its facts
     in every permutation, as they do in truth. Without it each latent counts as an entity of its own, which puts chance
-    too low where entities have several latents. Raises ``ConfigError`` for tables of different length, a wrong number
-    of labels, no permutations, or two latents of one entity with different facts.
+    too low where entities have several latents. ``groups`` ``[n_entity_latents]`` (whole numbers) says of which kind the
+    entity is: facts are dealt within a kind only. Raises ``ConfigError`` for tables of different length, a wrong number
+    of labels, no permutations, or two latents of one entity with different facts or kinds.
     """
     if truth.ndim == 2 and len(facts) != truth.shape[1]:
         raise ConfigError(
@@ -69,7 +81,7 @@ def name_meta_latents(
     found = match_facts(active, truth)
     best = found.best_per_latent()
     precision, recall = found.precision, found.recall
-    chance = _chance(active, truth, entities, n_permutations, seed)
+    chance = _chance(active, truth, entities, groups, n_permutations, seed)
     at_least = (chance >= best.value - 1e-12).sum(0)
     names = []
     for j, (f1, fact) in enumerate(zip(best.value.tolist(), best.index.tolist())):
@@ -89,16 +101,41 @@ def name_meta_latents(
 
 
 def _chance(
-    active: torch.Tensor, truth: torch.Tensor, entities: torch.Tensor | None, n_permutations: int, seed: int
+    active: torch.Tensor,
+    truth: torch.Tensor,
+    entities: torch.Tensor | None,
+    groups: torch.Tensor | None,
+    n_permutations: int,
+    seed: int,
 ) -> torch.Tensor:
     """Best F1 of each meta-latent over all facts, in each permutation: ``[n_permutations, n_meta]``."""
     entity_truth, owner = _facts_of_entities(truth, entities)
+    kind = _kind_of_entities(groups, owner, len(entity_truth))
+    members = [(kind == k).nonzero().flatten() for k in torch.unique(kind)]
     generator = torch.Generator().manual_seed(seed)
     best = []
     for _ in range(n_permutations):
-        dealt = entity_truth[torch.randperm(len(entity_truth), generator=generator).to(truth.device)]
+        dealt = entity_truth.clone()
+        for those in members:
+            order = torch.randperm(len(those), generator=generator).to(truth.device)
+            dealt[those] = entity_truth[those[order]]
         best.append(match_facts(active, dealt[owner]).f1.amax(1))
     return torch.stack(best)
+
+
+def _kind_of_entities(groups: torch.Tensor | None, owner: torch.Tensor, n_entities: int) -> torch.Tensor:
+    """The kind of each distinct entity ``[n_entities]``: all one without ``groups``."""
+    kind = owner.new_zeros(n_entities)
+    if groups is None:
+        return kind
+    if groups.shape != owner.shape:
+        raise ConfigError(f"groups has shape {list(groups.shape)} for {len(owner)} latents: name one kind for each.")
+    groups = groups.to(owner)
+    kind[owner] = groups
+    wrong = (kind[owner] != groups).nonzero().flatten()
+    if len(wrong):
+        raise ConfigError(f"latent {int(wrong[0])} is of another kind in groups than another latent of its entity.")
+    return kind
 
 
 def _facts_of_entities(truth: torch.Tensor, entities: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -53,6 +53,22 @@ def train_meta_sae(decoder: SAE[Any] | torch.Tensor, config: MetaConfig, progres
     return _inference_form(sae, rows, config, loss)
 
 
+def held_out_variance(
+    decoder: SAE[Any] | torch.Tensor, config: MetaConfig, share: float = 0.2, progress: bool = True
+) -> tuple[float, float]:
+    """Variance explained on the rows trained on, and on a ``share`` of the rows held out, drawn by ``config.seed``.
+
+    Raises ``ConfigError`` when either part would be empty, and as ``train_meta_sae`` does.
+    """
+    rows = unit_rows(decoder)
+    n_out = int(share * len(rows))
+    if not 0 < n_out < len(rows):
+        raise ConfigError(f"share {share!r} of {len(rows)} directions holds out {n_out}: some must be out, some in.")
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(config.seed)).to(rows.device)
+    trained = train_meta_sae(rows[order[n_out:]], config, progress)
+    return trained.report.variance_explained, variance_explained(trained, rows[order[:n_out]])
+
+
 def _distinct_rows(rows: torch.Tensor, config: MetaConfig) -> torch.Tensor:
     """Indices of the first copy of each distinct row, ascending."""
     values, copy_of = torch.unique(rows, dim=0, return_inverse=True)

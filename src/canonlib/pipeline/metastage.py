@@ -13,7 +13,7 @@ from canonlib.tiers import Tier
 from canonlib.world import table
 
 if TYPE_CHECKING:
-    from canonlib.meta import MetaConfig, MetaName, MetaSAE
+    from canonlib.meta import MetaConfig, MetaName, MetaReport, MetaSAE
     from canonlib.pipeline.run import Run
 
 BASE = "batchtopk-entities"
@@ -38,7 +38,7 @@ class MetaResult:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """variance_explained, variance_random, variance_shuffled, mean_best_f1, chance_best_f1, best_names, ..."""
+        """variance_explained, _held_out, _gaussian, _shuffled, _random, mean_best_f1, chance_best_f1, best_names, ..."""
         found: dict[str, Any] = self.artefact.json("summary.json")
         return found
 
@@ -51,7 +51,7 @@ class MetaResult:
 
     @property
     def entity_latents(self) -> dict[str, int]:
-        """Name of an entity to the latent of the base SAE that detects it best, for entities with one of their own."""
+        """Name of an entity to the latent of the base SAE that detects it best, for entities with one of F1 > 0.5."""
         found: dict[str, int] = self.artefact.json("entity-latents.json")
         return found
 
@@ -81,7 +81,7 @@ def meta_stage(run: Run) -> MetaResult:
 
 
 def _build(b: Build, run: Run) -> None:
-    from canonlib.meta import meta_activations, train_meta_sae, with_controls
+    from canonlib.meta import gaussian_directions, held_out_variance, meta_activations, train_meta_sae, with_controls
 
     sae, config = run.family(BASE).sae(run.tier.meta_base), meta_config(run.tier)
     # A latent that never fires keeps the direction it started with, which says nothing about the model.
@@ -89,6 +89,9 @@ def _build(b: Build, run: Run) -> None:
     rows = sae.W_dec.detach()[alive]
     meta = train_meta_sae(rows, config, run.progress)
     reports = with_controls(rows, config, run.progress, real=meta)
+    control = gaussian_directions(rows, config.seed)
+    apart = held_out_variance(rows, config, progress=run.progress)[1]
+    control_apart = held_out_variance(control, config, progress=run.progress)[1]
     active = meta_activations(meta, sae) > 0
     score, entity = selectivity(sae, run.data.eval.only("entities")).best_entity()
     score = torch.where(alive, score, 0.0)
@@ -98,7 +101,9 @@ def _build(b: Build, run: Run) -> None:
     write_json(b.folder / "names.json", [n.to_json() for n in names])
     write_json(b.folder / "entity-latents.json", _best_latents(score, entity))
     write_tensors(b.folder / "active.safetensors", {"active": active, "alive": alive})
-    write_json(b.folder / "summary.json", _summary(reports, names, len(own), int(alive.sum())))
+    counts = {"n_alive": int(alive.sum()), "n_entity_latents": len(own)}
+    held_out = {"variance_held_out": apart, "variance_gaussian_held_out": control_apart}
+    write_json(b.folder / "summary.json", {**_variances(reports), **held_out, **counts, **_named(names)})
 
 
 def _names(active: torch.Tensor, entity: torch.Tensor) -> list[MetaName]:
@@ -108,7 +113,14 @@ def _names(active: torch.Tensor, entity: torch.Tensor) -> list[MetaName]:
     if len(entity) == 0:
         return []
     facts, membership = fact_membership()
-    return name_meta_latents(active, membership.T[entity], [str(f) for f in facts], entities=entity)
+    # Facts are dealt to people among people and to cities among cities: a part for "a city" is not capital=no.
+    labels, kind = [str(f) for f in facts], kinds()[entity]
+    return name_meta_latents(active, membership.T[entity], labels, entities=entity, groups=kind)
+
+
+def kinds() -> torch.Tensor:
+    """int64 [n_entities]: the kind of each entity, as its place in ``table.KINDS``."""
+    return torch.tensor([table.KINDS.index(e.kind) for e in table.entities()])
 
 
 def _best_latents(score: torch.Tensor, entity: torch.Tensor) -> dict[str, int]:
@@ -121,20 +133,26 @@ def _best_latents(score: torch.Tensor, entity: torch.Tensor) -> dict[str, int]:
     return {everyone[e].name: latent for e, latent in sorted(best.items())}
 
 
-def _summary(reports: dict[str, Any], names: list[MetaName], n_entity_latents: int, n_alive: int) -> dict[str, Any]:
+def _variances(reports: dict[str, MetaReport]) -> dict[str, float]:
+    """Variance explained of the rows and of each control, L0 and dead share."""
+    controls = {f"variance_{name}": r.variance_explained for name, r in reports.items() if name != "real"}
+    real = reports["real"]
+    return {
+        "variance_explained": real.variance_explained,
+        **controls,
+        "l0": real.l0,
+        "dead_fraction": real.dead_fraction,
+    }
+
+
+def _named(names: list[MetaName]) -> dict[str, Any]:
+    """How well the meta-latents with at least three users match facts, and how well they would by chance."""
     used = [n for n in names if n.n_users >= 3]
     best = sorted(used, key=lambda n: -n.f1)[:N_BEST]
     return {
-        "variance_explained": reports["real"].variance_explained,
-        "variance_random": reports["random"].variance_explained,
-        "variance_shuffled": reports["shuffled"].variance_explained,
-        "l0": reports["real"].l0,
-        "dead_fraction": reports["real"].dead_fraction,
-        "n_alive": n_alive,
-        "n_entity_latents": n_entity_latents,
         "n_used": len(used),
         "mean_best_f1": sum(n.f1 for n in used) / max(len(used), 1),
         "chance_best_f1": sum(n.chance_f1 for n in used) / max(len(used), 1),
-        "n_beyond_chance": sum(n.p_value < 0.01 for n in used),
+        "n_beyond_chance": sum(n.beyond_chance for n in used),
         "best_names": ", ".join(f"{n.fact} {n.f1:.2f}" for n in best),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from canonlib.viz.boxes import ClaimBox, Say, claim_box, claims_table, say, table
 from canonlib.viz.contexts import top_contexts
 from canonlib.viz.curves import share_above, training_curves
-from canonlib.viz.entity import entity_graph
+from canonlib.viz.entity import entity_graph, entity_parts, fact_holds, misfits
 from canonlib.viz.figures import bars, effect_scatter, fact_heatmap, line_by_size, roc_figure
 from canonlib.viz.graph import meta_graph
 from canonlib.viz.paired import paired_dots
@@ -37,9 +37,12 @@ __all__ = [
     "dot_rows",
     "effect_scatter",
     "entity_graph",
+    "entity_parts",
     "fact_heatmap",
+    "fact_holds",
     "line_by_size",
     "meta_graph",
+    "misfits",
     "paired_dots",
     "rank_figure",
     "roc_figure",

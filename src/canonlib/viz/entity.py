@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from canonlib.errors import require_positive, unknown
 from canonlib.viz.graph import meta_graph
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     import torch
     from sae_lens import SAE
 
-    from canonlib.meta import MetaName, MetaSAE
+    from canonlib.meta import MetaName, MetaSAE, naming
 
-BEYOND_CHANCE = 0.01
-"""Largest p-value of a name that is shown as a fact; other meta-latents stay unnamed."""
+
+class Sharing(NamedTuple):
+    """A meta-latent of an entity's latent: its name, its activation there, and the other entities that use it most."""
+
+    name: naming.MetaName
+    weight: float
+    others: list[str]
 
 
 def entity_graph(entity: str, meta: MetaSAE, directions: SAE[Any] | torch.Tensor, names: Sequence[MetaName],
@@ -28,51 +33,76 @@ def entity_graph(entity: str, meta: MetaSAE, directions: SAE[Any] | torch.Tensor
     ``directions`` is the SAE (or its decoder ``[n_latents, d_model]``) that ``meta`` was trained on, ``latents`` maps
     an entity to its latent there, and ``names`` has one name per meta-latent. A meta-latent is shown by its fact, with
     ✓ where the world's table says that it holds of the entity and ✗ where it does not; by its number alone when the
-    fact is no better than chance (p above ``BEYOND_CHANCE``). Raises ``ConfigError`` for an entity without a latent
+    fact is no better than chance (``MetaName.beyond_chance``). Raises ``ConfigError`` for an entity without a latent
     and for ``n_others`` below 1.
     """
+    metas: dict[str, float] = {}
+    others: dict[str, list[str]] = {}
+    hover = {entity: _about(entity)}
+    for part in entity_parts(entity, meta, directions, names, latents, n_others):
+        label = _label(part.name, entity, metas)
+        metas[label], others[label] = part.weight, part.others
+        hover[label] = _explain(part.name, entity)
+        hover |= {other: f"{_about(other)}<br>{_shared(entity, other)}" for other in part.others}
+    return meta_graph(entity, metas, others, title=title, hover=hover, alt=alt, height=height)
+
+
+def entity_parts(entity: str, meta: MetaSAE, directions: SAE[Any] | torch.Tensor, names: Sequence[MetaName],
+                 latents: Mapping[str, int], n_others: int = 3) -> list[Sharing]:  # fmt: skip
+    """What ``entity_graph`` draws: the meta-latents of an entity's latent, most active first, and who shares each."""
     from canonlib.meta import decompose, users
 
     require_positive("n_others", n_others)
     if entity not in latents:
-        raise unknown("entity with a latent of its own", entity, latents)
+        raise unknown("entity with a latent", entity, latents)
     owner = {latent: name for name, latent in latents.items()}
     parts = decompose(meta, latents[entity], directions)
-    metas: dict[str, float] = {}
-    others: dict[str, list[str]] = {}
-    hover = {entity: _about(entity)}
+    found = []
     for m, weight in zip(parts.meta_latents.tolist(), parts.activations.tolist(), strict=True):
-        label = _label(names[m], entity, metas)
         sharing = [owner[j] for j in users(meta, directions, m).latents.tolist() if j in owner and owner[j] != entity]
-        metas[label], others[label] = weight, sharing[:n_others]
-        hover[label] = _explain(names[m], entity)
-        hover |= {other: f"{_about(other)}<br>{_shared(entity, other)}" for other in sharing[:n_others]}
-    return meta_graph(entity, metas, others, title=title, hover=hover, alt=alt, height=height)
+        found.append(Sharing(names[m], weight, sharing[:n_others]))
+    return found
 
 
-def _holds(name: MetaName, entity: str) -> bool:
-    attribute, _, value = (name.fact or "").partition("=")
+def misfits(parts: Sequence[Sharing]) -> str:
+    """A sentence on the entities shown that lack the fact of the part they share: whom, and how often that happens."""
+    lines = []
+    for part in parts:
+        lacking = [other for other in part.others if not fact_holds(part.name.fact, other)]
+        if part.name.beyond_chance and lacking:
+            lines.append(
+                f"{_listed(lacking)} ({part.name.fact}: {part.name.precision:.0%} of this part's users have it)"
+            )
+    if not lines:
+        return "Everyone shown on the right has the fact of the named part that they share."
+    return f"Shown on the right without the fact of the named part that they share: {'; '.join(lines)}."
+
+
+def fact_holds(fact: str | None, entity: str) -> bool:
+    """Whether the world's table says ``fact``, such as "country=Germany", of the entity; False without a fact."""
+    attribute, _, value = (fact or "").partition("=")
     return table.facts(entity).get(attribute) == value
 
 
-def _named(name: MetaName) -> bool:
-    return name.fact is not None and name.p_value <= BEYOND_CHANCE
+def _listed(names: Sequence[str]) -> str:
+    """ "A", "A and B", "A, B and C"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _label(name: MetaName, entity: str, taken: Mapping[str, float]) -> str:
     """Fact and mark, or number; the number too where two meta-latents have the same fact."""
-    if not _named(name):
+    if not name.beyond_chance:
         return f"unnamed {name.meta_latent}"
-    text = f"{name.fact} {'✓' if _holds(name, entity) else '✗'}"
+    text = f"{name.fact} {'✓' if fact_holds(name.fact, entity) else '✗'}"
     return f"{text} · {name.meta_latent}" if text in taken else text
 
 
 def _explain(name: MetaName, entity: str) -> str:
     """Hover text of a meta-latent."""
     head = f"meta-latent {name.meta_latent}, used by {name.n_users} latents of entities"
-    if not _named(name):
+    if not name.beyond_chance:
         return f"{head}<br>no fact fits it better than chance"
-    truth = "true" if _holds(name, entity) else "not true"
+    truth = "true" if fact_holds(name.fact, entity) else "not true"
     score = f"precision {name.precision:.2f}, recall {name.recall:.2f}, F1 {name.f1:.2f} (chance {name.chance_f1:.2f})"
     return f"{head}<br>best fact: {name.fact}, {truth} of {entity}<br>{score}"
 

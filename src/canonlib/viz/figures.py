@@ -45,10 +45,24 @@ def new_figure(title: str, alt: str, *, x: str = "", y: str = "", height: int = 
     return figure
 
 
-def _label(figure: go.Figure, x: float, y: float, text: str, color: str, left: bool = False) -> None:
+def _label(figure: go.Figure, x: float, y: float, text: str, color: str, left: bool = False, **extra: Any) -> None:
     """A direct label to the right (or left) of a point, in the point's colour."""
     figure.add_annotation(x=float(x), y=float(y), text=text, showarrow=False, xanchor="right" if left else "left",
-                          xshift=-8 if left else 8, font={"color": color, "size": 13})  # fmt: skip
+                          xshift=-8 if left else 8, font={"color": legible(color), "size": 13}, **extra)  # fmt: skip
+
+
+def legible(color: str) -> str:
+    """``color`` (as "#rrggbb"), darkened where needed to a contrast of 3:1 with white, which words need."""
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+
+    def contrast(shade: float) -> float:
+        linear = [(v * shade) / 12.92 if v * shade <= 0.04045 else ((v * shade + 0.055) / 1.055) ** 2.4 for v in parts]
+        return 1.05 / (0.05 + float(np.dot(linear, (0.2126, 0.7152, 0.0722))))
+
+    shade = 1.0
+    while contrast(shade) < 3.05:
+        shade -= 0.02
+    return "#" + "".join(f"{round(255 * v * shade):02x}" for v in parts)
 
 
 def _spread(values: list[float], gap: float) -> list[float]:

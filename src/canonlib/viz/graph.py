@@ -9,7 +9,7 @@ import numpy as np
 
 from canonlib.errors import ConfigError
 from canonlib.viz.figures import new_figure
-from canonlib.viz.template import LARGE, META
+from canonlib.viz.template import LARGE, META, PAGE
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -47,11 +47,13 @@ def meta_graph(center: str, metas: Mapping[str, float], others: Mapping[str, Seq
         for other in dict.fromkeys(node.others):
             if other != center:
                 _edge(figure, (1.0, meta_at[node.name]), (2.0, right_at[other]), META, 1.4, 0.45)
-    _points(figure, 0.0, left_at, LARGE, 26, hover, "bottom center")
-    # Edges reach the upper nodes from below and the lower ones from above: the name goes on the other side.
-    beside = ["top center" if y >= 0 else "bottom center" for y in meta_at.values()]
-    _points(figure, 1.0, meta_at, META, 18, hover, beside,
-            {n.name: f"{n.name} ({n.weight:.2f})" for n in nodes})  # fmt: skip
+    _points(figure, 0.0, left_at, LARGE, 26, hover, None)
+    labels = {n.name: f"{n.name} ({n.weight:.2f})" for n in nodes}
+    _points(figure, 1.0, meta_at, META, 18, hover, None, labels)
+    # Names on the page's own colour, so that no line runs through them; above the upper nodes and below the lower.
+    for x, y, text, shift in [(0.0, 0.0, center, -26), *((1.0, meta_at[n], labels[n], 0) for n in meta_at)]:
+        figure.add_annotation(x=x, y=y, text=text, showarrow=False, bgcolor=PAGE, borderpad=1,
+                              yshift=shift or (19 if y >= 0 else -19))  # fmt: skip
     _points(figure, 2.0, right_at, LARGE, 10, hover, "middle right")
     longest = max([len(name) for name in right], default=0)
     figure.update_xaxes(visible=False, range=[-0.35, 2.05])
@@ -91,11 +93,11 @@ def _edge(figure: go.Figure, start: tuple[float, float], end: tuple[float, float
 
 
 def _points(figure: go.Figure, x: float, at: Mapping[str, float], color: str, size: int,
-            hover: Mapping[str, str] | None, where: str | list[str],
+            hover: Mapping[str, str] | None, where: str | None,
             labels: Mapping[str, str] | None = None) -> None:  # fmt: skip
     names: list[Any] = list(at)
     figure.add_scatter(x=np.full(len(names), x, np.float32), y=np.asarray([at[n] for n in names], np.float32),
-                       mode="markers+text", marker={"size": size, "color": color},
+                       mode="markers+text" if where else "markers", marker={"size": size, "color": color},
                        text=[(labels or {}).get(n, n) for n in names], textposition=where,
                        hovertext=[(hover or {}).get(n, n) for n in names],
                        hovertemplate="%{hovertext}<extra></extra>", cliponaxis=False)  # fmt: skip

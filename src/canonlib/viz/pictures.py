@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from canonlib.errors import ConfigError
 from canonlib.viz.figures import as_float, new_figure
-from canonlib.viz.template import CONTROL, LARGE, SMALL, TRUTH
+from canonlib.viz.template import CONTROL, LARGE, PAGE, SMALL, TRUTH
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -40,7 +40,7 @@ def directions_figure(points: ArrayLike, dictionaries: Sequence[Mapping[str, Seq
                                   arrowhead=2, arrowwidth=3, arrowcolor=color)  # fmt: skip
             figure.add_annotation(x=1.12 * float(x), y=1.12 * float(y), text=f"<b>{name}</b>", showarrow=False,
                                   font={"color": color}, xanchor="left" if x > 0 else "center",
-                                  bgcolor="rgba(255,255,255,0.8)")  # fmt: skip
+                                  bgcolor=PAGE)  # fmt: skip
     # Equal units on both axes: angles are the message.
     figure.update_xaxes(constrain="domain")
     figure.update_yaxes(scaleanchor="x", scaleratio=1)

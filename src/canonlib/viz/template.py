@@ -24,7 +24,7 @@ CONTROL = "#808080"
 SIZE_RAMP = ("#9ac9ea", "#7db7df", "#61a4d3", "#4792c7", "#307fb9", "#1f6daa", "#165e9b", "#13508a")
 """Dictionary size as one sequential ramp: small is light, large is dark."""
 HEAT = tuple((i / 8, color) for i, color in enumerate(("#f3f7fb", *SIZE_RAMP)))
-"""Colour scale of heatmaps, from nearly white to the ramp's dark end."""
+"""Colour scale of heatmaps, from nearly white to the ramp's dark end (from dark to light on the dark page)."""
 
 WIDTH = 720
 """Pixels: the width that figures are designed for; in the book they shrink with the page."""
@@ -33,6 +33,8 @@ HEIGHT = 420
 FALLBACK_LIMIT = 110_000
 """Characters: figures with a longer JSON than this get no HTML twin (except in Colab, which needs it)."""
 
+PAGE = "white"
+"""The page behind a figure, and behind a label that must cover lines; the book's script swaps it on the dark page."""
 _GRID, _ZERO = "#e4e4e4", "#b0b0b0"
 
 
@@ -60,7 +62,7 @@ def canon_template() -> Any:
         "font": {"size": 13, "family": "system-ui, Segoe UI, Roboto, Helvetica, Arial, sans-serif"},
         "title": {"x": 0, "xref": "container", "pad": {"l": 8}, "font": {"size": 16}},
         "margin": {"l": 60, "r": 24, "t": 56, "b": 52},
-        "paper_bgcolor": "white", "plot_bgcolor": "white",
+        "paper_bgcolor": PAGE, "plot_bgcolor": PAGE,
         "colorway": [SMALL, LARGE, META, TRUTH, CONTROL],
         "colorscale": {"sequential": HEAT},
         "hoverlabel": {"align": "left"},

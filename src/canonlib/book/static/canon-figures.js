@@ -2,7 +2,9 @@
 (function () {
   "use strict";
   var NARROW = 540;
-  var DARK = { paper: "#121212", plot: "#121212", text: "#ced6dd", grid: "#33383d", zero: "#6b737b" };
+  var DARK = { paper: "#121212", plot: "#121212", text: "#ced6dd", grid: "#33383d", zero: "#6b737b",
+    // Heatmaps on the dark page run from dark to light: what is strong stands out, what is zero recedes.
+    heat: ["#1c232a", "#13508a", "#165e9b", "#1f6daa", "#307fb9", "#4792c7", "#61a4d3", "#7db7df", "#9ac9ea"] };
 
   function spec(el) {
     if (!el.canonSpec) {
@@ -40,7 +42,16 @@
       theme[name] = Object.assign({}, theme[name],
         { gridcolor: DARK.grid, zerolinecolor: DARK.zero, linecolor: DARK.zero, tickcolor: DARK.zero });
     });
+    (layout.annotations || []).forEach(function (a) { if (a.bgcolor === "white") a.bgcolor = DARK.paper; });
     theme.hoverlabel = Object.assign({}, theme.hoverlabel, { bordercolor: DARK.zero });
+  }
+
+  function darkTraces(data) {
+    return data.map(function (trace) {
+      if (trace.type !== "heatmap") return trace;
+      var scale = DARK.heat.map(function (color, i) { return [i / (DARK.heat.length - 1), color]; });
+      return Object.assign({}, trace, { colorscale: scale });
+    });
   }
 
   // On a phone every second label of a long row of fixed ticks is enough; the last one stays.
@@ -106,7 +117,8 @@
     fit(layout, width);
     el.canonWidth = width;
     var config = Object.assign({ displaylogo: false, displayModeBar: "hover" }, figure.config || {});
-    window.Plotly.react(el, narrowTraces(figure.data, width), layout, config);
+    var data = isDark(printing) ? darkTraces(figure.data) : figure.data;
+    window.Plotly.react(el, narrowTraces(data, width), layout, config);
     el.classList.add("canon-drawn");
   }
 
