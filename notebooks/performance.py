@@ -134,9 +134,8 @@ best = [
 ]
 ours = [r["contestants"]["canonlib"]["fvu_final"] for r in curves]
 gain = [(b - o) / b for b, o in zip(best, ours, strict=True)]
-viz.say(f"""**Figure 2.** The same number of tokens for everyone ({
-    ", ".join(f"{r["settings"]["curve"]:,} at {shape(r)}" for r in curves)
-}); lines end where the tokens do. Against SAELens, whose mathematics ours is, the final errors differ by
+seen = ", ".join(f"{r['settings']['curve']:,} at {shape(r)}" for r in curves)
+viz.say(f"""**Figure 2.** The same number of tokens for everyone ({seen}); lines end where the tokens do. Against SAELens, whose mathematics ours is, the final errors differ by
 {max(apart):.2%} at most. dictionary_learning and overcomplete keep decoder rows at unit length, which is another
 method: our final error is {min(gain):+.1%} to {max(gain):+.1%} below the better of theirs.""")
 

@@ -68,12 +68,26 @@ def ce_loss(
     return total / (len(tokens) * (tokens.shape[1] - 1))
 
 
-def ce_row(lm: TransformerBridge, sae: SAE[Any], tokens: torch.Tensor, hook: str, which: str) -> dict[str, float]:
-    """Clean, spliced and zero-ablated loss (nats per token) and the share recovered, at the SAE's tokens."""
+def ce_bounds(lm: TransformerBridge, tokens: torch.Tensor, hook: str, which: str) -> tuple[float, float]:
+    """Clean and zero-ablated loss (nats per token): the same for every SAE on the same tokens."""
     where = replaced_positions(tokens, which)
-    clean = ce_loss(lm, tokens, hook)
-    zeroed = ce_loss(lm, tokens, hook, where, torch.zeros_like)
-    spliced = ce_loss(lm, tokens, hook, where, sae)
+    return ce_loss(lm, tokens, hook), ce_loss(lm, tokens, hook, where, torch.zeros_like)
+
+
+def ce_row(
+    lm: TransformerBridge,
+    sae: SAE[Any],
+    tokens: torch.Tensor,
+    hook: str,
+    which: str,
+    bounds: tuple[float, float] | None = None,
+) -> dict[str, float]:
+    """Clean, spliced and zero-ablated loss (nats per token) and the share recovered, at the SAE's tokens.
+
+    bounds: what ``ce_bounds`` gives, where it is known.
+    """
+    clean, zeroed = bounds or ce_bounds(lm, tokens, hook, which)
+    spliced = ce_loss(lm, tokens, hook, replaced_positions(tokens, which), sae)
     recovered = ce_loss_recovered(clean, spliced, zeroed)
     return {"ce_clean": clean, "ce_spliced": spliced, "ce_zeroed": zeroed, "ce_recovered": recovered}
 
@@ -106,6 +120,7 @@ def _rows(tier: Tier, trained: TrainedFamily, data: Activations, progress: bool)
     which = trained.family.tokens
     split, tokens, lm = data.eval.only(which), documents(tier, "eval")[:CE_DOCUMENTS], model.load()
     _, membership = fact_membership()
+    bounds = ce_bounds(lm, tokens, tier.hook, which)
     rows = []
     for member in tqdm(trained.artefacts, desc=f"evaluate {trained.family.name}", unit="SAE", disable=not progress):
         sae = trained.sae(*member)
@@ -115,7 +130,7 @@ def _rows(tier: Tier, trained: TrainedFamily, data: Activations, progress: bool)
                 "sparsity": member.sparsity,
                 "seed": member.seed,
                 **reconstruction(sae, split.activations).to_json(),
-                **ce_row(lm, sae, tokens, tier.hook, which),
+                **ce_row(lm, sae, tokens, tier.hook, which, bounds),
                 "own_entities": firing.own_entities().double().mean().item(),
                 "own_facts": firing.own_facts(membership).double().mean().item(),
             }
