@@ -110,7 +110,9 @@ to a coordinate.""")
 #
 # A **sparse autoencoder** (SAE) writes an activation $x$ as a short sum of directions. Its *encoder* decides which latents are active and how strongly; its *decoder* adds up their directions. With $w_j$ the encoder's weights of latent $j$, $b_j$ its bias, $d_j$ its decoder direction and $b_\text{dec}$ a constant:
 #
-# $$ p_j(x) = w_j \cdot (x - b_\text{dec}) + b_j, \qquad \hat x = b_\text{dec} + \sum_j f_j(x)\, d_j. $$
+# $$ p_j(x) = w_j \cdot (x - b_\text{dec}) + b_j, $$
+#
+# $$ \hat x = b_\text{dec} + \sum_j f_j(x)\, d_j. $$
 #
 # What makes an architecture is the rule that turns $p_j$ into $f_j$. The paper's is **ReLU + L1**: $f_j = \max(0, p_j)$, and activation costs something, $\lambda$ for each unit of length that it writes:
 #
@@ -118,15 +120,16 @@ to a coordinate.""")
 #
 # The price makes every activation a bit too small, because small is cheap ([exercise 1](#how-much-does-the-penalty-take)). [**BatchTopK**](https://arxiv.org/abs/2412.06410) has no price. In a batch of $B$ tokens it keeps the $kB$ largest $p_j$ and sets the rest to zero. So $k$ latents are active *on average*; a token that needs many may take them from one that needs few. When training is over, a fixed threshold $\theta$ takes the place of the batch, so that what happens on one token no longer depends on its neighbours: $f_j = p_j$ where $p_j > \theta$.
 #
-# Take the directions that were just found, and do one unseen token by hand. SAELens must give the same.
+# Take the directions that were just found, and do one unseen token by hand, the first on which at least five latents are active. SAELens must give the same.
 
 # %%
 with torch.no_grad():
-    p = (unseen[0] - found.b_dec) @ found.W_enc + found.b_enc
+    x = unseen[(found.encode(unseen) > 0).sum(1) >= 5][0]
+    p = (x - found.b_dec) @ found.W_enc + found.b_enc
     f = p * (p > found.threshold)
     x_hat = found.b_dec + f @ found.W_dec
-assert torch.allclose(f, found.encode(unseen[0]), atol=1e-4)
-assert torch.allclose(x_hat, found(unseen[0]), atol=1e-4)
+assert torch.allclose(f, found.encode(x), atol=1e-4)
+assert torch.allclose(x_hat, found(x), atol=1e-4)
 print(f"{int((f > 0).sum())} of {len(f)} latents are active; a plain ReLU would leave {int((p > 0).sum())}")
 
 # %% [markdown]
@@ -136,9 +139,13 @@ print(f"{int((f > 0).sum())} of {len(f)} latents are active; a plain ReLU would 
 #
 # Training goes down the gradient of the loss. PyTorch finds it for you; but look at it once, for it has a gift. Let $G(t) = \partial L / \partial \hat x(t)$, which for the mean squared error over $B$ tokens is $\tfrac{2}{B}(\hat x - x)$. Only active latents took part in $\hat x$, so only they can change it, and the chain rule gives sums over *active* entries alone:
 #
-# $$ \frac{\partial L}{\partial f_j(t)} = G(t)\cdot d_j, \qquad \frac{\partial L}{\partial d_j} = \sum_t f_j(t)\, G(t), $$
+# $$ \frac{\partial L}{\partial f_j(t)} = G(t)\cdot d_j $$
 #
-# $$ \frac{\partial L}{\partial w_j} = \sum_t \frac{\partial L}{\partial f_j(t)}\,(x(t) - b_\text{dec}), \qquad \frac{\partial L}{\partial b_j} = \sum_t \frac{\partial L}{\partial f_j(t)}. $$
+# $$ \frac{\partial L}{\partial d_j} = \sum_t f_j(t)\, G(t) $$
+#
+# $$ \frac{\partial L}{\partial w_j} = \sum_t \frac{\partial L}{\partial f_j(t)}\,(x(t) - b_\text{dec}) $$
+#
+# $$ \frac{\partial L}{\partial b_j} = \sum_t \frac{\partial L}{\partial f_j(t)} $$
 #
 # First PyTorch's way: 32 tokens, the largest $5 \times 32$ entries, one call.
 
@@ -292,22 +299,29 @@ assert abs((loss_0 - loss_hat) / (loss_0 - loss_x) - row["ce_recovered"]) < 1e-3
 print(f"nats per token: {loss_x:.3f} alone, {loss_hat:.3f} with the SAE at the mentions, {loss_0:.3f} with zeros there")
 
 # %% [markdown]
-# The fifth number is the share of **dead** latents, those that are active on none of the evaluation tokens. Two more are of our world's own: the shares of entities and of attribute values that have [a latent of their own](#what-the-latents-are-about). The whole table, first for ReLU + L1 on all tokens, then for BatchTopK on mentions:
+# The fifth number is the share of **dead** latents, those that are active on none of the evaluation tokens. Two more are of our world's own: the shares of entities and of attribute values that have [a latent of their own](#what-the-latents-are-about). The table calls the CE loss recovered *CE*, and these two *E* and *V*; first for ReLU + L1 on all tokens, then for BatchTopK on mentions:
 
 # %%
-columns = {"n_latents": ("latents", ","), "l0": ("L0", ".1f"), "mse": ("MSE", ".3f"), "fvu": ("FVU", ".3f"),
-           "ce_recovered": ("CE recovered", ".1%"), "dead_fraction": ("dead", ".1%"),
-           "own_entities": ("entities", ".1%"), "own_facts": ("values", ".1%")}  # fmt: skip
+columns = {"n_latents": ("latents", ","), "l0": ("L0", ".1f"), "mse": ("MSE", ".2f"), "fvu": ("FVU", ".3f"),
+           "ce_recovered": ("CE", ".1%"), "dead_fraction": ("dead", ".0%"),
+           "own_entities": ("E", ".0%"), "own_facts": ("V", ".0%")}  # fmt: skip
 table_relu, table_entity = run.evaluation("standard-all"), run.evaluation("batchtopk-entities")
 display(viz.table(table_relu, columns), viz.table(table_entity, columns))
 
 # %% tags=["remove-input"]
 a, z, s, e = table_relu[0], table_relu[-1], table_entity[0], table_entity[-1]
 moves = [r["l0"] for r in table_relu]
+peak = max(table_entity, key=lambda r: r["ce_recovered"])
+dips = (
+    ""
+    if peak is e
+    else f""" Nor is more always more: {peak["n_latents"]:,} BatchTopK latents recover a
+little more of the loss ({peak["ce_recovered"]:.1%}) than {e["n_latents"]:,} do ({e["ce_recovered"]:.1%}), at a higher FVU."""
+)
 viz.say(f"""Larger dictionaries leave less unexplained: {a["fvu"]:.3f} to {z["fvu"]:.3f} for ReLU + L1, {s["fvu"]:.3f} to
 {e["fvu"]:.3f} for BatchTopK. The model agrees: it recovers {a["ce_recovered"]:.0%} to {z["ce_recovered"]:.0%} and
 {s["ce_recovered"]:.0%} to {e["ce_recovered"]:.0%} of its loss. But read each table downwards and not against the other: tokens,
-variances and L0 differ. And for ReLU + L1 size is not all that changes: at one $\\lambda$ the L0 lies
+variances and L0 differ.{dips} And for ReLU + L1 size is not all that changes: at one $\\lambda$ the L0 lies
 between {min(moves):.1f} and {max(moves):.1f}.""")
 
 # %% [markdown]
@@ -326,13 +340,22 @@ print(f"{n_frontier} latents;", ", ".join(f"{labels[name]}: {len(rows)}" for nam
 
 # %% tags=["hide-input"]
 paint = dict(zip(labels.values(), ("#b8860b", "#7a8b23", "#1f8a8a", "#c0504d", "#a0437a", "#6a6fc0"), strict=True))
-missing = "share of the CE loss not recovered"
-for values, y, percent, word in ((lambda r: r["fvu"], "FVU on unseen tokens", False, "variance"),
-                                 (lambda r: max(1 - r["ce_recovered"], 1e-5), missing, True, "loss")):  # fmt: skip
-    lines = {labels[name]: Curve([r["l0"] for r in rows], [values(r) for r in rows])
+
+
+def lost(row):
+    """Share of the model's loss that is not recovered."""
+    return max(1 - row["ce_recovered"], 1e-5)
+
+
+winner = min(frontier, key=lambda name: min(r["fvu"] for r in frontier[name]))
+most = max(lost(r) for rows in frontier.values() for r in rows)
+for value, y, percent, title in (
+    (lambda r: r["fvu"], "FVU on unseen tokens", False, f"{labels[winner]} leaves least of the variance"),
+    (lost, "share of the CE loss not recovered", True, f"The model loses {most:.1%} at most")):  # fmt: skip
+    lines = {labels[name]: Curve([r["l0"] for r in rows], [value(r) for r in rows])
              for name, rows in frontier.items()}  # fmt: skip
     display(viz.frontier_figure(
-        lines, title=f"What is lost of the {word}, by sparsity", y=y, percent=percent, colors=paint,
+        lines, title=title, y=y, percent=percent, colors=paint,
         alt=f"{y} against L0 for six architectures with {n_frontier} latents, both axes logarithmic."))  # fmt: skip
 
 # %% [markdown]
@@ -384,7 +407,7 @@ silent = [float((c.fires == 0).double().mean()) for c in counts.values()]
 never = [float(((counts[n].fires == 0) & (trained_on[n] == 0)).double().mean()) for n in sizes]
 
 # %% tags=["hide-input"]
-viz.line_by_size(sizes, {"on unseen ones": silent, "on all mentions": never}, title="The share of latents that never fire",
+viz.line_by_size(sizes, {"on unseen ones": silent, "on all mentions": never}, title=f"Of {sizes[-1]:,} latents {silent[-1]:.0%} never fire",
                  y="share of latents that never fire", percent=True, height=340,
                  colors={"on unseen ones": viz.LARGE, "on all mentions": viz.SMALL},
                  alt="Share of dead latents by dictionary size, on unseen and on all mentions.")  # fmt: skip
@@ -508,7 +531,7 @@ for n, c in counts.items():
 # %% tags=["hide-input"]
 viz.line_by_size(sizes, {"entities": own_entities, "values": own_facts, "entities, random": random_entities,
                          "values, random": random_facts, "values, shuffled": shuffled_facts},
-                 title="Who has a latent of their own?", y="share with a latent of its own", percent=True,
+                 title=f"{own_entities[-1]:.0%} of the entities get a latent of their own", y="share with a latent of its own", percent=True,
                  colors={"entities": viz.LARGE, "values": viz.TRUTH},
                  controls=["entities, random", "values, random", "values, shuffled"],
                  alt="Shares with a latent of their own for trained dictionaries and three controls, by size.")  # fmt: skip
@@ -552,36 +575,46 @@ inside = members[mentions.entity.long()]  # [n_mentions]
 print(f"{facts[chosen]}: {int(members.sum())} entities, {int(inside.sum()):,} of {len(inside):,} mentions")
 
 # %% [markdown]
-# Is the attribute gone from a large dictionary, or only spread over several latents? To tell, let latents *together* be the detector: start with the best one, and add the one that raises the F1 of "any of them fires" most, until none does.
-
+# Is the attribute gone from a large dictionary, or only spread over several latents? To tell, let latents *together* be the detector: start with the best one, and add the one that raises the F1 of "any of them fires" most, until none does. Choose them on mentions of the training, and count on unseen ones.
 
 # %%
-def together(n):
-    """F1 of the best latent, of the best with a second, and so on."""
-    with torch.no_grad():
-        fires = entity_saes.sae(n).encode(X) > 0  # [n_mentions, n_latents]
-    covered, scores = torch.zeros(len(X), 1, dtype=torch.bool), []
+chosen_on = train_rows.take(torch.arange(0, len(train_rows), 5))
+
+
+@torch.no_grad()
+def together(n, who):
+    """F1 on unseen mentions of the best latent for a set of entities, of the best with a second, and so on."""
+    fires, fires_unseen = (entity_saes.sae(n).encode(part.activations) > 0 for part in (chosen_on, mentions))
+    wanted, wanted_unseen = (who[part.entity.long()] for part in (chosen_on, mentions))
+    covered, group, best, scores = torch.zeros(len(fires), 1, dtype=torch.bool), [], 0.0, []
     while True:
         either = fires | covered
-        f1 = 2 * either[inside].sum(0) / (either.sum(0) + inside.sum())
-        if scores and f1.max() <= scores[-1]:
+        f1 = 2 * either[wanted].sum(0) / (either.sum(0) + wanted.sum())
+        if f1.max() <= best:
             return scores
-        scores.append(float(f1.max()))
-        covered = either[:, f1.argmax()][:, None]
+        best, group = float(f1.max()), [*group, int(f1.argmax())]
+        covered = either[:, group[-1]][:, None]
+        hit = fires_unseen[:, group].any(1)
+        scores.append(float(2 * (hit & wanted_unseen).sum() / (hit.sum() + wanted_unseen.sum())))
 
-
-teams = {n: together(n) for n in sizes}
-assert all(abs(teams[n][0] - float(fact_best[i, chosen])) < 1e-6 for i, n in enumerate(sizes))
 
 # %% [markdown]
-# And a trap: some members are named far more often than others, so a latent for the most famous of them alone has some F1 for the class. Draw that as a floor.
+# And the control: as many entities, drawn by lot. A dictionary with a latent for every name could put together any set of names, meaningful or not.
+
+# %%
+teams = {n: together(n, members) for n in sizes}
+lots = {n: max(together(n, shuffled[chosen])) for n in sizes}
+
+# %% [markdown]
+# One more floor to draw: some members are named far more often than others, so a latent for the most famous of them alone has some F1 for the class.
 
 # %% tags=["hide-input"]
 often = counts[sizes[-1]].mentions[members].double()
 alone = float(2 * often.max() / (often.max() + often.sum()))
 value = facts[chosen].value
 viz.line_by_size(sizes, {"one latent": fact_best[:, chosen], "several": [max(t) for t in teams.values()],
-                         "one member": [alone] * len(sizes)}, controls=["one member"],
+                         "one member": [alone] * len(sizes), "several, by lot": list(lots.values())},
+                 controls=["one member", "several, by lot"],
                  title=f"{value}: from one latent to many", y="F1 as a detector of the class", height=360,
                  colors={"one latent": viz.SMALL, "several": viz.TRUTH},
                  alt=f"F1 for {value} of the best latent and of the best group of latents, by size.")  # fmt: skip
@@ -589,16 +622,24 @@ viz.line_by_size(sizes, {"one latent": fact_best[:, chosen], "several": [max(t) 
 # %% tags=["remove-input"]
 needed = {n: next((i + 1 for i, f1 in enumerate(t) if f1 > OWN), 0) for n, t in teams.items()}
 viz.say(f"""**Figure 2.6.** How well *{facts[chosen].attribute} = {value}* can be read from a dictionary: F1 of the best single latent,
-and of the best group whose latents together are the detector. Grey, dashed: a latent for the most mentioned member alone.""")
+and of a group whose latents together are the detector, chosen on other mentions. Grey, dashed: the same for as many entities
+drawn by lot, and a latent for the most mentioned member alone.""")
 
 # %% tags=["remove-input"]
 top, last = float(fact_best[first, chosen]), float(fact_best[-1, chosen])
 how = "had a latent of its own" if top > OWN else "never quite had a latent of its own"
-count = f"It takes {needed[sizes[-1]]} of them to pass 0.7" if needed[sizes[-1]] else "No group of them passes 0.7"
+count = f"It takes {needed[sizes[-1]]} to pass 0.7" if needed[sizes[-1]] else "No group passes 0.7"
+ahead = {n: max(teams[n]) - lots[n] for n in sizes}
+warns = (
+    "So there the group says more about names than about the attribute: from single names any list can be put together"
+    if ahead[sizes[-1]] < ahead[sizes[first]] / 2
+    else "So the group is not just a list of names that could be put together for anything"
+)
 viz.say(f"""At {sizes[first]:,} latents *{value}* {how}, with an F1 of {top:.2f}. At {sizes[-1]:,} the best single latent has {last:.2f},
-{"about what one member gives" if last < alone + 0.05 else "more than one member gives"} ({alone:.2f}). But the attribute
-has not left the dictionary: {len(teams[sizes[-1]])} latents together reach {max(teams[sizes[-1]]):.2f}. {count}, where
-{needed[sizes[first]] or "no group"} did at {sizes[first]:,}.""")
+{"about what one member gives" if last < alone + 0.05 else "more than one member gives"} ({alone:.2f}). The attribute can still be
+read from several: {len(teams[sizes[-1]])} latents together reach {max(teams[sizes[-1]]):.2f}. {count}, where
+{needed[sizes[first]] or "no group"} did at {sizes[first]:,}. But entities drawn by lot reach {lots[sizes[-1]]:.2f} in the same way at
+{sizes[-1]:,}, against {lots[sizes[first]]:.2f} at {sizes[first]:,}. {warns}.""")
 
 # %% [markdown]
 # Which latents took over? At each size, take the latents of which more than half of the firings are on the class, and name each after the entity or the value that it detects best. A latent's *parent* is the one in the smaller dictionary that fires on most of the same mentions, name by name.
@@ -643,14 +684,12 @@ latent of the smaller dictionary that fires on most of the same mentions, where 
 
 # %% tags=["remove-input"]
 kinds = [(n, sum(part.label not in names for part in parts), len(parts)) for n, parts in tree.items()]
-read = "; ".join(f"at {n:,} latents, {of_values} of the {total} dots are named after a value and {total - of_values} after an entity"
-                 for n, of_values, total in kinds)  # fmt: skip
-viz.say(
-    f"Read Figure 2.7 from left to right: {read}. The names are the nearest fits, not definitions: some F1 are low."
-)
+read = ", ".join(f"{of_values} of {total} at {n:,} latents" for n, of_values, total in kinds)
+viz.say(f"""Read Figure 2.7 from left to right. The dots that are named after a value, not an entity: {read}. The names are the
+nearest fits, not definitions: some F1 are low.""")
 
 # %% [markdown]
-# When one latent covers a class in a small dictionary, and several cover its members in a large one, this is called **feature splitting**. Nothing in the loss asked for it, and nothing forbids it. With $k$ active latents to spend on a name, the cheapest way to rebuild it is a latent that fits that name exactly, as soon as there are latents enough. The class can then still be read from the dictionary, but not from any *one* latent of it. Neither dictionary is wrong; which one is useful depends on what you ask.
+# When one latent covers a class in a small dictionary, and several cover its members in a large one, this is called **feature splitting**. Nothing in the loss asked for it, and nothing forbids it. With $k$ active latents to spend on a name, the cheapest way to rebuild it is a latent that fits that name exactly, as soon as there are latents enough. Then no *one* latent of the dictionary stands for the class any more. Neither dictionary is wrong; which one is useful depends on what you ask.
 #
 # ## Doubts
 #

@@ -56,13 +56,14 @@ def test_parts_stand_by_their_parents():
     columns[16] = [Part("Asia", 0.8, parent=1), Part("other", 0.3, parent=0, hover="told")]
     figure = viz.splitting_tree(columns, title="T")
     dots = [trace for trace in figure.data if trace.mode == "markers+text"]
-    assert [list(d.text) for d in dots] == [[" x", " y"], [" Asia", " other"], [" new", " old"]]
+    assert [list(d.text) for d in dots] == [["x", "y"], ["Asia", "other"], ["new", "old"]]
     assert dots[0].y[1] > dots[0].y[0]  # the larger share on top
     assert dots[1].y[0] > dots[1].y[1]  # children of the upper part on top
     assert dots[1].customdata[1] == "told"
-    lines = [trace for trace in figure.data if trace.mode == "lines"]
-    assert list(lines[2].x)[:2] == [1, 2]
-    assert list(lines[2].y)[:2] == [dots[1].y[0], dots[2].y[1]]
+    lines = figure.data[0]
+    assert lines.mode == "lines"  # below the dots
+    assert list(lines.x) == [0, 1, None, 0, 1, None, 1, 2, None]
+    assert list(lines.y)[-3:-1] == [dots[1].y[0], dots[2].y[1]]
 
 
 @pytest.mark.parametrize("columns", [{}, {8: []}, {8: [Part("a", 1.0)], 16: [Part("b", 1.0, parent=1)]},

@@ -116,7 +116,7 @@ def frontier_figure(curves: Mapping[str, Curve], *, title: str, y: str, colors: 
 
 
 def splitting_tree(columns: Mapping[int, Sequence[Part]], *, title: str, alt: str = "",
-                   height: int = 520) -> go.Figure:  # fmt: skip
+                   height: int = 540) -> go.Figure:  # fmt: skip
     """The parts of a class at several dictionary sizes, left to right: a dot for each latent, its area the share.
 
     ``columns`` maps a size to its parts; a line joins a part to its parent in the column before. Raises
@@ -126,29 +126,32 @@ def splitting_tree(columns: Mapping[int, Sequence[Part]], *, title: str, alt: st
     if not any(columns[size] for size in sizes):
         raise ConfigError("columns must hold at least one part.")
     figure = new_figure(title, alt, x="dictionary size (latents)", height=height)
-    places: list[float] = []
-    for at, (size, color) in enumerate(zip(sizes, size_colors(len(sizes)), strict=True)):
-        parts, before = list(columns[size]), places
+    heights: list[list[float]] = []
+    lines: tuple[list[float | None], list[float | None]] = ([], [])
+    for at, size in enumerate(sizes):
+        parts, before = columns[size], heights[-1] if heights else []
         if any(part.parent is not None and not 0 <= part.parent < len(before) for part in parts):
             raise ConfigError(f"columns[{size}] names a parent that is not in the column before.")
         places = _places([1.0 if p.parent is None else before[p.parent] for p in parts], [p.share for p in parts])
-        lines_x, lines_y = [], []
         for part, place in zip(parts, places, strict=True):
             if part.parent is not None:
-                lines_x += [at - 1, at, None]
-                lines_y += [before[part.parent], place, None]
-        figure.add_scatter(x=lines_x, y=lines_y, mode="lines", hoverinfo="skip", opacity=0.6,
-                           line={"color": CONTROL, "width": 1.2})  # fmt: skip
+                lines[0].extend((at - 1, at, None))
+                lines[1].extend((before[part.parent], place, None))
+        heights.append(places)
+    figure.add_scatter(x=lines[0], y=lines[1], mode="lines", hoverinfo="skip", opacity=0.6,
+                       line={"color": CONTROL, "width": 1.2})  # fmt: skip
+    for at, (size, color) in enumerate(zip(sizes, size_colors(len(sizes)), strict=True)):
+        parts = columns[size]
         figure.add_scatter(
-            x=[at] * len(parts), y=places, mode="markers+text", text=[f" {part.label}" for part in parts],
-            textposition="middle right", textfont={"size": 12}, cliponaxis=False,
+            x=[at] * len(parts), y=heights[at], mode="markers+text", text=[part.label for part in parts],
+            textposition="top center", textfont={"size": 12}, cliponaxis=False,
             marker={"color": color, "opacity": 1, "line": {"width": 1, "color": "white"},
-                    "size": [8 + 26 * max(part.share, 0) ** 0.5 for part in parts]},
+                    "size": [8 + 22 * max(part.share, 0) ** 0.5 for part in parts]},
             customdata=[part.hover or part.label for part in parts], hovertemplate="%{customdata}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(tickvals=list(range(len(sizes))), ticktext=[f"{size:,}" for size in sizes], showgrid=False,
-                        range=[-0.15, len(sizes) - 0.35], zeroline=False)  # fmt: skip
-    figure.update_yaxes(visible=False, range=[-0.04, 1.04])
+                        range=[-0.4, len(sizes) - 0.6], zeroline=False)  # fmt: skip
+    figure.update_yaxes(visible=False, range=[-0.02, 1.06])
     figure.update_layout(margin={"l": 24})
     return figure
 
