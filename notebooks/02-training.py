@@ -351,7 +351,7 @@ winner = min(frontier, key=lambda name: min(r["fvu"] for r in frontier[name]))
 most = max(lost(r) for rows in frontier.values() for r in rows)
 for value, y, percent, title in (
     (lambda r: r["fvu"], "FVU on unseen tokens", False, f"{labels[winner]} leaves least of the variance"),
-    (lost, "share of the CE loss not recovered", True, f"The model loses {most:.1%} at most")):  # fmt: skip
+    (lost, "share of the CE loss not recovered", True, f"At most {most:.1%} of the CE loss is not recovered")):  # fmt: skip
     lines = {labels[name]: Curve([r["l0"] for r in rows], [value(r) for r in rows])
              for name, rows in frontier.items()}  # fmt: skip
     display(viz.frontier_figure(
