@@ -16,6 +16,7 @@ from canonlib.viz.paired import paired_dots
 from canonlib.viz.pictures import directions_figure, dot_rows, rank_figure
 from canonlib.viz.template import CONTROL, LARGE, META, SIZE_RAMP, SMALL, TRUTH, setup_plotly, size_colors
 from canonlib.viz.tokens import TokenView, attention_patterns, colored_tokens, colored_tokens_multi
+from canonlib.viz.training import Curve, Part, frontier_figure, recovery_scatter, splitting_tree, step_curves
 
 __all__ = [
     "CONTROL",
@@ -25,6 +26,8 @@ __all__ = [
     "SMALL",
     "TRUTH",
     "ClaimBox",
+    "Curve",
+    "Part",
     "Say",
     "TokenView",
     "attention_patterns",
@@ -40,16 +43,20 @@ __all__ = [
     "entity_parts",
     "fact_heatmap",
     "fact_holds",
+    "frontier_figure",
     "line_by_size",
     "meta_graph",
     "misfits",
     "paired_dots",
     "rank_figure",
+    "recovery_scatter",
     "roc_figure",
     "say",
     "setup_plotly",
     "share_above",
     "size_colors",
+    "splitting_tree",
+    "step_curves",
     "table",
     "top_contexts",
     "training_curves",
