@@ -15,7 +15,7 @@
 #
 # > **At the end you can say** how a sparse autoencoder is trained, down to its gradient; which numbers tell whether it is any good; why latents die and what helps; and what a large dictionary knows that a small one does not.
 # >
-# > **Reading** 25 minutes. **Running** a minute and a half on one core of a CPU once the SAEs are in the store; the first time they are trained, which takes some minutes more.
+# > **Reading** 25 minutes. **Running** about a minute on one core of a CPU once the SAEs are in the store; the first time they are trained, which takes some minutes more.
 # > **Read first:** the world and its model ([chapter 1](01-canonical.ipynb)). **May be skipped:** *The gradient, by hand* and *The dead*, at first reading.
 
 # %% tags=["parameters"]
