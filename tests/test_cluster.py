@@ -104,3 +104,17 @@ def test_a_trainings_own_error_comes_through(cluster: Any, tmp_path: Path, monke
     broken = replace(tier, hook="blocks.9.hook_resid_pre")
     with pytest.raises(ConfigError, match=r"unknown hook 'blocks.9"):
         train_families(broken, broken.families, store, harvest(tier, store, False), False, OnRay())
+
+
+def test_the_command_line_takes_ray(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from canonlib import tiers
+    from canonlib.cli import app
+
+    monkeypatch.setattr(tiers, "get", lambda name, **fields: small_tier(**fields))
+    monkeypatch.setenv("CANONLIB_STORE", str(tmp_path))
+    done = CliRunner().invoke(app, ["run", "--tier", "world", "--engine", "ray", "--quiet"])
+    assert done.exit_code == 0, done.output
+    assert "SAE families" in done.output
+    assert len(Store(tmp_path).artefacts(["sae"])) == 10
