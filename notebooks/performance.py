@@ -29,6 +29,11 @@ from canonlib import viz
 from canonlib.viz.figures import new_figure
 
 viz.setup_plotly()
+
+# %% [markdown]
+# Five contestants, each with its colour, and a reader of the result files.
+
+# %% tags=["hide-input"]
 NAMES = {
     "canonlib": "canonlib", "saelens": "SAELens", "dictionary_learning": "dictionary_learning",
     "overcomplete": "overcomplete", "floor": "the encoder's product alone",
@@ -43,6 +48,7 @@ def read(tag: str) -> list[dict]:
     return sorted(runs, key=lambda r: r["settings"]["shape"][0] * r["settings"]["shape"][1])
 
 
+# %% tags=["hide-input"]
 def shape(run: dict) -> str:
     """Width of the activations × dictionary size."""
     d_model, n_latents = run["settings"]["shape"]
@@ -92,6 +98,8 @@ for r in timed:
         "saelens": c["saelens"]["wall_ms_median"] / c["canonlib"]["wall_ms_median"],
         "memory": c["saelens"]["peak_mib"] / c["canonlib"]["peak_mib"], "mib": c["canonlib"]["peak_mib"],
     })  # fmt: skip
+
+# %% tags=["hide-input"]
 viz.table(rows, {
     "shape": ("shape", ""), "ours": ("ms", ".0f"), "peer": ("fastest peer", ".1f"), "who": ("which", ""),
     "cpu": ("in CPU time", ".1f"), "saelens": ("SAELens", ".1f"), "memory": ("its memory", ".1f"), "mib": ("MiB", ".0f"),
