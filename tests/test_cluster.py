@@ -112,7 +112,8 @@ def test_the_command_line_takes_ray(cluster: Any, tmp_path: Path, monkeypatch: p
     from canonlib import tiers
     from canonlib.cli import app
 
-    monkeypatch.setattr(tiers, "get", lambda name, **fields: small_tier(**fields))
+    tier = small_tier()
+    monkeypatch.setattr(tiers, "get", lambda name, **fields: tier)
     monkeypatch.setenv("CANONLIB_STORE", str(tmp_path))
     done = CliRunner().invoke(app, ["run", "--tier", "world", "--engine", "ray", "--quiet"])
     assert done.exit_code == 0, done.output
