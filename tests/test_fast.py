@@ -15,6 +15,7 @@ from sae_lens.saes.matryoshka_batchtopk_sae import (
 from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.training.sae_trainer import SAETrainer
 
+from canonlib.sae import fast as fast_module
 from canonlib.sae.fast import FastTrainer
 
 D, N, B = 12, 40, 64
@@ -32,9 +33,9 @@ def untrained(kind: str, dtype: str = "float64", **more: Any) -> Any:
             MatryoshkaBatchTopKTrainingSAEConfig(**fields, matryoshka_widths=[8, 20, N])
         )
     with torch.no_grad():
-        sae.W_dec.mul_(torch.linspace(0.5, 2.0, N, dtype=sae.dtype)[:, None])
-        sae.b_enc.add_(0.1 * torch.randn(N, dtype=sae.dtype))
-        sae.b_dec.add_(0.3 * torch.randn(D, dtype=sae.dtype))
+        sae.W_dec.mul_(torch.linspace(0.5, 2.0, len(sae.W_dec), dtype=sae.dtype)[:, None])
+        sae.b_enc.add_(0.1 * torch.randn_like(sae.b_enc))
+        sae.b_dec.add_(0.3 * torch.randn_like(sae.b_dec))
         sae.b_enc[-9:] = -50.0  # dead from the start
     return sae
 
@@ -82,16 +83,21 @@ def test_the_same_start_gives_the_same_loss_curve(kind: str, rescale: bool, subt
     torch.testing.assert_close(fast.n_forward_passes_since_fired, slow.n_forward_passes_since_fired)
 
 
-@pytest.mark.parametrize("n_dead", [9, 36])
-def test_the_auxiliary_loss_dense_and_sparse(n_dead: int) -> None:
-    """Few dead latents are all used (dense products), many are used by a few (sparse ones)."""
-    ours, theirs = (untrained("batchtopk", d_in=4, d_sae=120) if False else untrained("batchtopk") for _ in range(2))
-    fast, slow = trainer(FastTrainer, ours, [], window=-1), trainer(SAETrainer, theirs, [], window=-1)
+@pytest.mark.parametrize(("n_dead", "way"), [(9, "_dense"), (100, "_sparse")])
+def test_the_auxiliary_loss_dense_and_sparse(n_dead: int, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of few dead latents a large share is used (dense products), of many a small one (active entries)."""
+    taken, method = [], getattr(fast_module, way)
+    monkeypatch.setattr(fast_module, way, lambda *given: taken.append(way) or method(*given))
+    ours, theirs = (untrained("batchtopk", d_in=4, d_sae=120) for _ in range(2))
+    fast, slow = trainer(FastTrainer, ours, []), trainer(SAETrainer, theirs, [])
     for each in (fast, slow):
-        each.n_forward_passes_since_fired[:] = -5
         each.n_forward_passes_since_fired[:n_dead] = 5
-    a, b = fast.step(batches()[0]), slow.step(batches()[0])
-    assert float(a.loss) == pytest.approx(float(b.loss), rel=1e-9)
+    batch = batches()[0][:, :4]
+    a, b = fast.step(batch), slow.step(batch)
+    assert taken == [way]
+    assert float(a.losses["auxiliary_reconstruction_loss"].detach()) > 0
+    assert float(a.loss) == pytest.approx(float(b.loss.detach()), rel=1e-9)
     fast.release()
     torch.testing.assert_close(ours.W_enc, theirs.W_enc, rtol=1e-8, atol=1e-12)
     torch.testing.assert_close(ours.W_dec, theirs.W_dec, rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(ours.b_dec, theirs.b_dec, rtol=1e-8, atol=1e-12)
