@@ -56,6 +56,11 @@ good = 1
 raise ValueError("the seventh seal")
 """
 )
+WAIT = """import pathlib, time
+end = time.monotonic() + 60
+while time.monotonic() < end and not pathlib.Path({path!r}).exists():
+    time.sleep(0.05)
+"""
 
 
 @pytest.fixture
@@ -110,7 +115,11 @@ def test_several_chapters_side_by_side_end_in_order_and_as_alone(repository):
 
 def test_a_failure_among_several_is_told_and_the_rest_of_the_queue_is_dropped(repository):
     (repository / "notebooks" / "01-good.py").write_text(BAD)
-    for stem in ("02-other", "03-third", "04-fourth", "05-fifth"):
+    failed = repository / "book" / "_build" / "failed" / "01-good.ipynb"
+    # The second waits for the first to fail: else the others may all end before that.
+    waiting = f"{GOOD}\n# %%\n{WAIT.format(path=str(failed))}"
+    (repository / "notebooks" / "02-other.py").write_text(waiting)
+    for stem in ("03-third", "04-fourth", "05-fifth"):
         (repository / "notebooks" / f"{stem}.py").write_text(GOOD)
     with pytest.raises(runner.NotebookError, match=r"chapter 01-good, cell 3 of 3: ValueError: the seventh seal"):
         runner.run_chapters(root=repository, jobs=2)
