@@ -9,7 +9,8 @@ import pytest
 
 from canonlib import viz
 from canonlib.errors import ConfigError
-from canonlib.viz.figures import _root_ticks, _spread, signed_root
+from canonlib.viz.figures import spread
+from canonlib.viz.stitching import _root_ticks, signed_root
 from canonlib.viz.template import FALLBACK_LIMIT, canon_template
 
 HOSTILE = "</script><b>&\"'"
@@ -109,9 +110,9 @@ def test_line_refuses_other_lengths_and_names_the_series():
 
 
 def test_spread_moves_apart_and_keeps_order():
-    placed = _spread([1.0, 1.0, 0.0], 0.5)
+    placed = spread([1.0, 1.0, 0.0], 0.5)
     assert placed[2] < placed[0] <= placed[1] - 0.5 + 1e-9
-    assert _spread([0.0, 2.0], 0.5) == [0.0, 2.0]
+    assert spread([0.0, 2.0], 0.5) == [0.0, 2.0]
 
 
 def test_signed_root_by_hand():

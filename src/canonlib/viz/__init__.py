@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from canonlib.viz.boxes import ClaimBox, Say, claim_box, claims_table, say, table
 from canonlib.viz.contexts import top_contexts
-from canonlib.viz.curves import share_above, training_curves
+from canonlib.viz.curves import share_above
 from canonlib.viz.entity import entity_graph, entity_parts, fact_holds, misfits
-from canonlib.viz.figures import bars, effect_scatter, fact_heatmap, line_by_size, roc_figure
+from canonlib.viz.figures import bars, fact_heatmap, line_by_size
 from canonlib.viz.graph import meta_graph
 from canonlib.viz.paired import paired_dots
 from canonlib.viz.pictures import directions_figure, dot_rows, rank_figure
+from canonlib.viz.stitching import effect_scatter, roc_figure
 from canonlib.viz.template import CONTROL, LARGE, META, SIZE_RAMP, SMALL, TRUTH, setup_plotly, size_colors
 from canonlib.viz.tokens import TokenView, attention_patterns, colored_tokens, colored_tokens_multi
 from canonlib.viz.training import Curve, Part, frontier_figure, recovery_scatter, splitting_tree, step_curves
@@ -59,5 +60,4 @@ __all__ = [
     "step_curves",
     "table",
     "top_contexts",
-    "training_curves",
 ]

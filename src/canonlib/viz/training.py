@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from canonlib.errors import ConfigError
-from canonlib.viz.figures import as_float, new_figure
+from canonlib.viz.figures import as_float, new_figure, spread
 from canonlib.viz.template import CONTROL, HEIGHT, SMALL, TRUTH, size_colors
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def frontier_figure(curves: Mapping[str, Curve], *, title: str, y: str, colors: 
     """
     figure = new_figure(title, alt, x=x, y=y, height=height)
     every = _above_zero(curves)
-    spread = np.log10(np.concatenate([values for _, values in every.values()]))
+    up = np.log10(np.concatenate([values for _, values in every.values()]))
     across = np.log10(np.concatenate([at for at, _ in every.values()]))
-    low, high = float(spread.min()), float(spread.max())
+    low, high = float(up.min()), float(up.max())
     ends = []
     for i, (name, (at, values)) in enumerate(every.items()):
         order = np.argsort(at, kind="stable")
@@ -100,14 +100,14 @@ def frontier_figure(curves: Mapping[str, Curve], *, title: str, y: str, colors: 
     # All labels stand in the margin, in the order of the lines' ends: beside them, other lines would run through.
     ends.sort(key=lambda end: end[2])
     gap, right = 0.07 * max(high - low, 1e-3), float(across.max())
-    places = _apart([end[2] for end in ends], gap)
+    places = spread([end[2] for end in ends], gap)
     for (name, color, _, _), place in zip(ends, places, strict=True):
         figure.add_annotation(x=right, y=place, text=name, showarrow=False, xanchor="left", xshift=10,
                               font={"color": color, "size": 13})  # fmt: skip
     pad, side = 0.06 * max(high - low, 1e-3), 0.03 * max(right - float(across.min()), 1e-3)
     bottom, top = min([low, *places]) - pad, max([high, *places]) + pad
     figure.update_xaxes(type="log", range=[float(across.min()) - side, right + side], **_ticks(10**across))
-    ticks = _ticks(10**spread)
+    ticks = _ticks(10**up)
     if percent:
         ticks["ticktext"] = [f"{100 * mark:g}%" for mark in ticks["tickvals"]]
     figure.update_yaxes(type="log", range=[bottom, top], **ticks)
@@ -163,15 +163,6 @@ def _places(parents: Sequence[float], shares: Sequence[float]) -> list[float]:
     for rank, i in enumerate(order):
         places[i] = 1 - (rank + 0.5) / len(order)
     return places
-
-
-def _apart(values: Sequence[float], gap: float) -> list[float]:
-    """Ascending ``values`` moved apart to at least ``gap``, around where they were."""
-    placed: list[float] = []
-    for value in values:
-        placed.append(value if not placed else max(value, placed[-1] + gap))
-    shift = sum(p - v for p, v in zip(placed, values, strict=True)) / max(len(placed), 1)
-    return [p - shift for p in placed]
 
 
 def _above_zero(
