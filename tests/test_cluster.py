@@ -21,7 +21,6 @@ from canonlib.sae import training
 from canonlib.sae.cluster import OnRay
 from canonlib.sae.family import train_families
 from canonlib.store import Store
-from canonlib.tiers import Tier
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'canonlib[cluster]'")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="process signals")
@@ -42,7 +41,7 @@ def cluster() -> Iterator[Any]:
     os.environ["PYTHONPATH"] = path
 
 
-def weights(store: Store, tier: Tier) -> dict[str, dict[str, str]]:
+def weights(store: Store) -> dict[str, dict[str, str]]:
     """Checksums of every SAE's files, by key."""
     return {a.key: {n: f["sha256"] for n, f in a.manifest["files"].items()} for a in store.artefacts(["sae"])}
 
@@ -54,7 +53,7 @@ def test_the_result_equals_the_local_engines(cluster: Any, tmp_path: Path) -> No
     for store, engine in zip(stores, (OnRay(), None), strict=True):
         families = train_families(tier, tier.families, store, harvest(tier, store, False), False, engine)
         assert [len(f.artefacts) for f in families] == [2, 2]
-    assert weights(stores[0], tier) == weights(stores[1], tier)
+    assert weights(stores[0]) == weights(stores[1])
 
 
 def kill_one_training(store: Store, told: dict[str, Any]) -> None:
@@ -84,7 +83,7 @@ def test_a_lost_workers_training_goes_on_from_its_checkpoint(cluster: Any, tmp_p
     notes = [a.manifest["notes"]["resumed_from"] for a in stores[0].artefacts(["sae"])]
     assert max(notes) >= training.CHECKPOINT_EVERY
     train_families(tier, long, stores[1], harvest(tier, stores[1], False), False)
-    assert weights(stores[0], tier) == weights(stores[1], tier)
+    assert weights(stores[0]) == weights(stores[1])
 
 
 def test_what_cannot_work_is_told_as_it_is(cluster: Any, tmp_path: Path) -> None:

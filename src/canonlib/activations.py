@@ -16,7 +16,7 @@ import torch
 from canonlib.errors import ConfigError, unknown
 from canonlib.rows import Rows
 from canonlib.store import Artefact, Build, Store, sha256_file, write_tensors
-from canonlib.tiers import Tier
+from canonlib.tiers import TOKENS, Tier
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -51,11 +51,15 @@ class Split:
 
     def only(self, tokens: str) -> Split:
         """All rows, or those of entity mentions (``tokens="entities"``)."""
-        if tokens == "all":
-            return self
-        if tokens == "entities":
-            return self.take(self.entity >= 0)
-        raise unknown("tokens", tokens, ("all", "entities"))
+        chosen = chosen_rows(self.entity, tokens)
+        return self if chosen is None else self.take(chosen)
+
+
+def chosen_rows(entity: torch.Tensor, tokens: str) -> torch.Tensor | None:
+    """Indices of the rows that ``tokens`` asks for, None for all; ConfigError lists the choices."""
+    if tokens not in TOKENS:
+        raise unknown("tokens", tokens, TOKENS)
+    return None if tokens == "all" else (entity >= 0).nonzero()[:, 0]
 
 
 COLUMNS = ("activations", "token", "document", "position", "entity")
@@ -84,9 +88,7 @@ class Activations:
         """
         files = self._files(name)
         shards = [self.artefact.tensors(f) for f in files]
-        if tokens not in ("all", "entities"):
-            raise unknown("tokens", tokens, ("all", "entities"))
-        chosen = None if tokens == "all" else (torch.cat([s["entity"] for s in shards]) >= 0).nonzero()[:, 0]
+        chosen = chosen_rows(torch.cat([s["entity"] for s in shards]), tokens)
         return Rows([s["activations"] for s in shards], [f"{self.artefact.key[:12]}/{f}" for f in files], chosen)
 
     def split(self, name: str) -> Split:

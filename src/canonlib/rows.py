@@ -9,6 +9,11 @@ import torch
 from canonlib.errors import ConfigError
 
 
+def all_finite(values: torch.Tensor) -> bool:
+    """Whether no value is NaN or infinite; one pass in the usual case, for a sum is finite only if every term is."""
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
+
+
 class Rows:
     """Rows of one or more shards ``[n, d_model]``, read only where they are asked for.
 
@@ -47,7 +52,7 @@ class Rows:
             for i in shard.unique().tolist():
                 here = (shard == i).nonzero()[:, 0]
                 out[here] = self.shards[i][place[here] - self._starts[i]]
-        if not bool(torch.isfinite(out.sum())) and not bool(torch.isfinite(out).all()):
+        if not all_finite(out):
             raise self._not_finite(place, out)
         return out
 

@@ -13,7 +13,9 @@ from canonlib.activations import Activations
 from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json, write_tensors
 
-CODE = ("canonlib.stitch", "canonlib.compare", "canonlib.sae.metrics", "canonlib.pipeline.stitching")
+CODE = (
+    "canonlib.stitch", "canonlib.compare", "canonlib.sae.metrics", "canonlib.sae.select", "canonlib.pipeline.stitching",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

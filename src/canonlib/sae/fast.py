@@ -17,8 +17,8 @@ from sae_lens.training.sae_trainer import SAETrainer
 from canonlib.errors import ConfigError
 from canonlib.sae.gradients import Decoded, Gradients, backward
 from canonlib.sae.select import Encoder, Entries, Selector
+from canonlib.tiers import TOPK_LIKE
 
-ARCHITECTURES = ("topk", "batchtopk", "matryoshka_batchtopk")
 _DENSE_ABOVE = 1 / 16
 """Share of active entries from which dense products are faster (an active entry costs 6 to 12 times a dense one)."""
 
@@ -26,8 +26,8 @@ _DENSE_ABOVE = 1 / 16
 def refusal(sae: Any, autocast: bool = False) -> str:
     """Why the fast step cannot train ``sae``; empty when it can."""
     architecture, cfg = sae.cfg.architecture(), sae.cfg
-    if architecture not in ARCHITECTURES:
-        return f"architecture is {architecture!r}, and the fast step is for {', '.join(ARCHITECTURES)}"
+    if architecture not in TOPK_LIKE:
+        return f"architecture is {architecture!r}, and the fast step is for {', '.join(TOPK_LIKE)}"
     if getattr(cfg, "use_matryoshka_aux_loss", False):
         return "use_matryoshka_aux_loss is True"
     if cfg.normalize_activations in ("layer_norm", "constant_norm_rescale"):

@@ -117,7 +117,7 @@ def train_group(
 
 
 def _train(tier: Tier, data: Any, building: list[tuple[Job, Build]], tell: Tell | None, device: str) -> None:
-    from canonlib.sae.training import Training, train_together
+    from canonlib.sae.training import REPORT_EVERY, Training, train_together
 
     if not building:
         return
@@ -127,16 +127,13 @@ def _train(tier: Tier, data: Any, building: list[tuple[Job, Build]], tell: Tell 
         Training(job.family, job.member, rows, tier.seed, b.checkpoint, metadata(tier), device=device)
         for job, b in building
     ]
-    told = {id(t): t.step for t in trainings}
-    resumed = dict(told)
 
     def report(t: Training, news: News) -> None:
         if tell is not None:
-            tokens = (news.step - told[id(t)]) * t.family.batch
-            told[id(t)] = news.step
+            tokens = min(REPORT_EVERY, news.step - t.resumed_from) * t.family.batch
             tell(Told(f"{t.family.name} {t.member.size}", tokens, news.losses["mse_loss"], news.l0, news.dead))
 
     train_together(trainings, rows, tier.seed + first.member.seed, report)
     for training, (_, b) in zip(trainings, building, strict=True):
-        b.note(resumed_from=resumed[id(training)])
+        b.note(resumed_from=training.resumed_from)
         training.finish(b.folder)

@@ -102,7 +102,7 @@ class Selector:
             flat, latent, value, score = (part.index_select(0, kept) for part in (flat, latent, value, score))
             self._threshold = max(0.0, float(smallest) * (1 - self._margin))
             self._margin = max(0.04, 0.98 * self._margin)
-        return Entries(latent, value, _offsets(flat, len(x), len(encoder.weight)), score)
+        return Entries(latent, value, row_offsets(flat, len(x), len(encoder.weight)), score)
 
     def per_token(self, x: torch.Tensor, encoder: Encoder, k: int, negative: bool = False) -> Entries:
         """The k largest scores of every token (TopK), those below zero only where ``negative`` asks for them."""
@@ -119,9 +119,8 @@ class Selector:
         pre += encoder.bias
         score = pre * encoder.scale
         torch.ge(score, kth_largest(score, k)[:, None], out=mask)
-        if int(mask.sum()) > k * len(
-            x
-        ):  # equal scores at the edge: which of them stays is torch's choice, as in SAELens
+        if int(mask.sum()) > k * len(x):
+            # Equal scores at the edge: which of them stays is torch\'s choice, as in SAELens.
             mask.zero_().scatter_(1, score.topk(k, dim=1).indices, True)
         if not negative:
             mask &= score > 0
@@ -158,6 +157,7 @@ class Selector:
         return float(kth_largest(score, wanted))
 
 
-def _offsets(flat: torch.Tensor, n_tokens: int, n_latents: int) -> torch.Tensor:
+def row_offsets(flat: torch.Tensor, n_tokens: int, n_latents: int) -> torch.Tensor:
+    """Where each token's entries start among ascending ``flat`` positions, ``[n_tokens + 1]``."""
     starts = torch.arange(0, n_tokens * n_latents + 1, n_latents, device=flat.device)
     return torch.searchsorted(flat, starts)

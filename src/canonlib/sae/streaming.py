@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from canonlib.errors import ConfigError, require_positive
+from canonlib.rows import all_finite
 
 
 def require_activations(activations: Any, d_model: int) -> int:
@@ -38,8 +39,7 @@ def blocks(activations: Any, batch_size: int, device: torch.device | str = "cpu"
     require_positive("batch_size", batch_size)
     for start in range(0, int(activations.shape[0]), batch_size):
         block = _rows(activations, start, start + batch_size).to(device)
-        # One pass for the usual case: a sum is finite only if every term is (and overflow alone is no error).
-        if not bool(torch.isfinite(block.sum())) and not bool(torch.isfinite(block).all()):
+        if not all_finite(block):
             raise _non_finite(activations, start, batch_size)
         yield block
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from canonlib.errors import ConfigError, require_positive
+from canonlib.errors import ConfigError
 from canonlib.rows import Rows, as_rows
 from canonlib.sae import checkpoint as checkpoints
 from canonlib.sae.architectures import start_from_data, untrained
@@ -101,6 +101,7 @@ class Training:
         kept = {name: fields[name] for name in ("architecture", "tokens", "steps", "batch", "lr")}
         self.config = {**kept, **member._asdict(), "tier_seed": seed, "d_model": rows.d_model, "n_tokens": len(rows)}
         self.losses = checkpoints.load(self.trainer, checkpoint, self.config) if checkpoint else []
+        self.resumed_from = self.step
 
     @property
     def step(self) -> int:
@@ -182,10 +183,8 @@ def train(
     ``wandb.init``). The family's first sparsity and seed are used. Raises ConfigError for sizes or sparsities that
     cannot work, activations that are not finite, and a checkpoint of another configuration.
     """
-    rows = as_rows(activations)
-    member = Member(require_positive("sizes", size), family.sparsity, family.seeds[0])
-    if family.architecture in TOPK_LIKE and member.sparsity > size:
-        raise ConfigError(f"sparsity (k = {member.sparsity:g}) must not exceed the dictionary size ({size}).")
+    rows, family = as_rows(activations), replace(family, sizes=(size,))
+    member = family.members[0]
     one = Training(family, member, rows, seed, checkpoint, metadata, logger)
     train_together([one], rows, seed + member.seed, lambda _, n: report(n.step, n.losses) if report else None)
     one.finish(out)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+
+from canonlib.sae.select import positions, row_offsets
 
 DENSE_ABOVE = 1 / 16
 
@@ -69,19 +70,8 @@ class Active:
 def active(latents: torch.Tensor, dense_above: float = DENSE_ABOVE) -> Active:
     """Compress latent activations ``[n_tokens, n_latents]``, unless more than ``dense_above`` of them are active."""
     shape = n_tokens, n_latents = int(latents.shape[0]), int(latents.shape[1])
-    flat = _active_positions(latents)
+    flat = positions(latents.bool())
     if len(flat) > dense_above * latents.numel():
         return Active(shape, flat[:0], flat[:0], latents[:0, 0], latents)
-    starts = torch.arange(0, n_tokens * n_latents + 1, n_latents, device=flat.device)
-    return Active(shape, torch.searchsorted(flat, starts), flat % n_latents, latents.reshape(-1)[flat], None)
-
-
-def _active_positions(latents: torch.Tensor) -> torch.Tensor:
-    """Positions of the entries that are not zero, in the flattened block, in order.
-
-    On a CPU the search is the dearest step after the encoder; NumPy's on a mask takes a fifth of torch's time.
-    """
-    mask = latents.bool()
-    if latents.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.reshape(-1).nonzero().reshape(-1)
+    offsets = row_offsets(flat, n_tokens, n_latents)
+    return Active(shape, offsets, flat % n_latents, latents.reshape(-1)[flat], None)
