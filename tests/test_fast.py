@@ -83,6 +83,18 @@ def test_the_same_start_gives_the_same_loss_curve(kind: str, rescale: bool, subt
     torch.testing.assert_close(fast.n_forward_passes_since_fired, slow.n_forward_passes_since_fired)
 
 
+@pytest.mark.parametrize("kind", ["batchtopk", "matryoshka"])
+def test_by_way_of_bfloat16_the_loss_curve_is_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("canonlib.sae.select.pays", lambda *_: asked.append(1) or True)
+    ours, theirs = untrained(kind, "float32"), untrained(kind, "float32")
+    fast, slow = trainer(FastTrainer, ours, []), trainer(SAETrainer, theirs, [])
+    for batch in batches(torch.float32):
+        a, b = fast.step(batch), slow.step(batch)
+        assert float(a.loss.detach()) == pytest.approx(float(b.loss.detach()), rel=1e-4)
+    assert len(asked) == 30
+
+
 @pytest.mark.parametrize(("n_dead", "way"), [(9, "_dense"), (100, "_sparse")])
 def test_the_auxiliary_loss_dense_and_sparse(n_dead: int, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of few dead latents a large share is used (dense products), of many a small one (active entries)."""

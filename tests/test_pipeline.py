@@ -140,6 +140,7 @@ from canonlib.pipeline import Run
 from canonlib.store import Store, build
 
 room, how = sys.argv[2:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born ignoring it
 seal = build._seal
 
 def stop(b, *more):

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canonlib.sae import select as select_module
+from canonlib.sae.entries import Encoder, Entries
 from canonlib.sae.gradients import Decoded, Gradients, backward, by_latent
-from canonlib.sae.select import Encoder, Entries, Selector
+from canonlib.sae.select import Selector
 
 
 def problem(n: int = 30, d: int = 6, tokens: int = 50, seed: int = 0) -> tuple[torch.Tensor, Encoder]:

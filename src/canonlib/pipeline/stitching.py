@@ -14,7 +14,7 @@ from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json, write_tensors
 
 CODE = (
-    "canonlib.stitch", "canonlib.compare", "canonlib.sae.metrics", "canonlib.sae.select", "canonlib.pipeline.stitching",
+    "canonlib.stitch", "canonlib.compare", "canonlib.sae.metrics", "canonlib.sae.entries", "canonlib.pipeline.stitching",
 )  # fmt: skip
 
 

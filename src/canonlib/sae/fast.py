@@ -15,8 +15,9 @@ from sae_lens.saes.topk_sae import TopKTrainingSAE
 from sae_lens.training.sae_trainer import SAETrainer
 
 from canonlib.errors import ConfigError
+from canonlib.sae.entries import Encoder, Entries
 from canonlib.sae.gradients import Decoded, Gradients, backward
-from canonlib.sae.select import Encoder, Entries, Selector
+from canonlib.sae.select import Selector
 from canonlib.tiers import TOPK_LIKE
 
 _DENSE_ABOVE = 1 / 16
@@ -50,6 +51,7 @@ class FastTrainer(SAETrainer[Any, Any]):
         reason = refusal(sae, cfg.autocast)
         if reason:
             raise ConfigError(f"the fast trainer cannot train this SAE: {reason}. Use SAELens's SAETrainer.")
+        _keep_freed_memory()
         sae.to(cfg.device)
         super().__init__(cfg, sae, data_provider, **more)
         self._selector, self._dead_selector = Selector(), Selector()
@@ -118,7 +120,8 @@ class FastTrainer(SAETrainer[Any, Any]):
         sae.b_dec.grad = b_dec
         metrics = {}
         if sae.cfg.architecture() != "topk":
-            sae.update_topk_threshold(entries.score)
+            # It asks for the least of the positive scores, and all are positive: one pass over them is enough.
+            sae.update_topk_threshold(entries.score.amin(0, keepdim=True) if len(entries.score) else entries.score)
             metrics["topk_threshold"] = sae.topk_threshold
         acts = _as_sparse(entries, (len(x), len(scale)))
         loss = torch.stack(list(losses.values())).sum()
@@ -155,6 +158,15 @@ class FastTrainer(SAETrainer[Any, Any]):
                             (self._grads.w_dec, more.w_dec)):  # fmt: skip
             ours.index_add_(0, dead, added)
         return loss
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what a step frees: else it may return that to the system, and each step takes a thousand page faults.
+
+    It adapts to the largest block it has seen freed, up to 32 MiB, and keeps twice that (mallopt(3), M_MMAP_THRESHOLD).
+    The block here is never written to, and so costs nothing; other allocators do not mind.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 def _per_token(difference: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from canonlib.sae.select import Entries
+from canonlib.sae.entries import Entries
 
 
 @dataclass

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 CODE = (
     "canonlib.rows", "canonlib.sae.architectures", "canonlib.sae.batches", "canonlib.sae.fast", "canonlib.sae.folders",
-    "canonlib.sae.gradients", "canonlib.sae.select", "canonlib.sae.training",
+    "canonlib.sae.entries", "canonlib.sae.gradients", "canonlib.sae.preselect", "canonlib.sae.select",
+    "canonlib.sae.training",
 )  # fmt: skip
 """What decides how an SAE comes out."""
 

@@ -2,73 +2,23 @@
 
 A TopK-like SAE uses k of n latents per token, so nearly all of the [n_tokens, n_latents] matrix of pre-activations is
 made to be thrown away. Here it is made in blocks that stay in the processor's cache, in one buffer, and only entries
-that can be among the largest leave the block. What comes out is exact; the running threshold only saves time.
+that can be among the largest leave the block. What comes out is exact; the running threshold only saves time, and so
+does the search in bfloat16 on processors that are fast at it (``preselect``).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
 import torch
+
+from canonlib.sae.entries import Encoder, Entries, above, kth_largest, positions, row_offsets
+from canonlib.sae.preselect import Preselector, exact, pays
 
 _BLOCK_BYTES = 8 * 2**20
 """Pre-activations that are made at a time: the product is slower on fewer rows, the search on more than a cache holds."""
 _MIN_ROWS = 256
 _SAMPLED_ROWS = 64
-
-
-class Encoder(NamedTuple):
-    """What selection needs of an SAE; a latent's score is (x·w + b) · scale."""
-
-    weight: torch.Tensor
-    """[n_latents, d_model], contiguous."""
-    bias: torch.Tensor
-    """[n_latents]"""
-    scale: torch.Tensor
-    """[n_latents]: decoder norms, or ones when the SAE does not rescale by them."""
-
-
-class Entries(NamedTuple):
-    """Active latents of a batch, token after token and in each token by latent."""
-
-    latent: torch.Tensor
-    """[n_active] index of the latent."""
-    value: torch.Tensor
-    """[n_active] pre-activation x·w + b, without the scale."""
-    offsets: torch.Tensor
-    """[n_tokens + 1] where each token's entries start."""
-    score: torch.Tensor
-    """[n_active] what the SAE's activation function sees: value · scale."""
-
-    @property
-    def token(self) -> torch.Tensor:
-        """[n_active] index of the token."""
-        rows = torch.arange(len(self.offsets) - 1, device=self.offsets.device)
-        return torch.repeat_interleave(rows, self.offsets.diff())
-
-
-def above(values: torch.Tensor, bound: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """values > bound into ``out``; on a CPU NumPy compares in a third of the time of one of torch's threads."""
-    if values.device.type == "cpu":
-        np.greater(values.numpy(), bound.numpy(), out=out.numpy())
-        return out
-    return torch.gt(values, bound, out=out)
-
-
-def positions(mask: torch.Tensor) -> torch.Tensor:
-    """Flat indices of the true entries; on a CPU NumPy finds them in a quarter of torch's time."""
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.reshape(-1).nonzero().reshape(-1)
-
-
-def kth_largest(values: torch.Tensor, k: int) -> torch.Tensor:
-    """The k-th largest along the last axis (NumPy's vectorised quickselect on a CPU)."""
-    n = values.shape[-1]
-    if values.device.type == "cpu":
-        return torch.as_tensor(np.partition(values.numpy(), n - k, axis=-1)[..., n - k])
-    return values.kthvalue(n - k + 1, dim=-1).values
+_LEAST_MARGIN = 0.02
+"""How far, at least, the running threshold stays below the last batch's (relative); it widens whenever that was short."""
 
 
 class Selector:
@@ -78,6 +28,7 @@ class Selector:
         self._threshold: float | None = None
         self._margin = 0.1
         self._buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._preselector = Preselector()
 
     def over_batch(self, x: torch.Tensor, encoder: Encoder, n_active: int) -> Entries:
         """The ``n_active`` largest positive scores of the batch (all positive ones if there are fewer): BatchTopK.
@@ -86,22 +37,26 @@ class Selector:
         """
         if self._threshold is None:
             self._threshold = self._guess(x, encoder, n_active)
+        half = pays(x, len(encoder.weight))
+        if half:
+            self._preselector.round(x, encoder)
         while True:
-            flat, value = self._candidates(x, encoder, self._threshold)
+            search = self._rounded_candidates if half else self._candidates
+            flat, value = search(x, encoder, self._threshold)
             if len(flat) >= n_active or self._threshold == 0.0:
                 break
             # Too few: what was seen says little about how much too high it was.
             self._margin = min(0.5, 1.5 * self._margin)
             self._threshold = self._threshold * 0.8 if self._threshold > 1e-6 else 0.0
         latent = flat % len(encoder.weight)
-        value = value + encoder.bias[latent]
-        score = value * encoder.scale[latent]
+        value = value.add_(encoder.bias.index_select(0, latent))
+        score = value * encoder.scale.index_select(0, latent)
         if len(flat) > n_active:
             smallest = kth_largest(score, n_active)
             kept = positions(score >= smallest)[:n_active]  # ties: the first ones stay
             flat, latent, value, score = (part.index_select(0, kept) for part in (flat, latent, value, score))
             self._threshold = max(0.0, float(smallest) * (1 - self._margin))
-            self._margin = max(0.04, 0.98 * self._margin)
+            self._margin = max(_LEAST_MARGIN, 0.98 * self._margin)
         return Entries(latent, value, row_offsets(flat, len(x), len(encoder.weight)), score)
 
     def per_token(self, x: torch.Tensor, encoder: Encoder, k: int, negative: bool = False) -> Entries:
@@ -149,15 +104,18 @@ class Selector:
             flat.append(found + start * n)
         return torch.cat(flat), torch.cat(value)
 
+    def _rounded_candidates(
+        self, x: torch.Tensor, encoder: Encoder, threshold: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same by way of bfloat16: a somewhat larger set is found there, and computed again in float32."""
+        flat = self._preselector.above(threshold)
+        value, latent = exact(x, encoder, flat), flat % len(encoder.weight)
+        kept = positions(value > threshold / encoder.scale[latent] - encoder.bias[latent])
+        return flat.index_select(0, kept), value.index_select(0, kept)
+
     def _guess(self, x: torch.Tensor, encoder: Encoder, n_active: int) -> float:
         """A threshold to begin with, from a few tokens spread over the batch."""
         sample = x[:: max(1, len(x) // _SAMPLED_ROWS)]
         score = ((sample @ encoder.weight.T + encoder.bias) * encoder.scale).relu().reshape(-1)
         wanted = min(len(score), int(1.3 * n_active * len(sample) / len(x)) + 1)
         return float(kth_largest(score, wanted))
-
-
-def row_offsets(flat: torch.Tensor, n_tokens: int, n_latents: int) -> torch.Tensor:
-    """Where each token's entries start among ascending ``flat`` positions, ``[n_tokens + 1]``."""
-    starts = torch.arange(0, n_tokens * n_latents + 1, n_latents, device=flat.device)
-    return torch.searchsorted(flat, starts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from canonlib.sae.select import positions, row_offsets
+from canonlib.sae.entries import positions, row_offsets
 
 DENSE_ABOVE = 1 / 16
 

@@ -1,0 +1,70 @@
+"""Active latents of a batch as a sparse matrix, and the small searches that make one quickly.
+
+On a CPU the searches are NumPy's, three to four times as fast as torch's on one thread.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+
+class Encoder(NamedTuple):
+    """What selection needs of an SAE; a latent's score is (x·w + b) · scale."""
+
+    weight: torch.Tensor
+    """[n_latents, d_model], contiguous."""
+    bias: torch.Tensor
+    """[n_latents]"""
+    scale: torch.Tensor
+    """[n_latents]: decoder norms, or ones when the SAE does not rescale by them."""
+
+
+class Entries(NamedTuple):
+    """Active latents of a batch, token after token and in each token by latent."""
+
+    latent: torch.Tensor
+    """[n_active] index of the latent."""
+    value: torch.Tensor
+    """[n_active] pre-activation x·w + b, without the scale."""
+    offsets: torch.Tensor
+    """[n_tokens + 1] where each token's entries start."""
+    score: torch.Tensor
+    """[n_active] what the SAE's activation function sees: value · scale."""
+
+    @property
+    def token(self) -> torch.Tensor:
+        """[n_active] index of the token."""
+        rows = torch.arange(len(self.offsets) - 1, device=self.offsets.device)
+        return torch.repeat_interleave(rows, self.offsets.diff(), output_size=len(self.latent))
+
+
+def above(values: torch.Tensor, bound: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """values > bound into ``out``; on a CPU NumPy compares in a third of the time of one of torch's threads."""
+    if values.device.type == "cpu":
+        np.greater(values.numpy(), bound.numpy(), out=out.numpy())
+        return out
+    return torch.gt(values, bound, out=out)
+
+
+def positions(mask: torch.Tensor) -> torch.Tensor:
+    """Flat indices of the true entries; on a CPU NumPy finds them in a quarter of torch's time."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.reshape(-1).nonzero().reshape(-1)
+
+
+def kth_largest(values: torch.Tensor, k: int) -> torch.Tensor:
+    """The k-th largest along the last axis (NumPy's vectorised quickselect on a CPU)."""
+    n = values.shape[-1]
+    if values.device.type == "cpu":
+        return torch.as_tensor(np.partition(values.numpy(), n - k, axis=-1)[..., n - k])
+    return values.kthvalue(n - k + 1, dim=-1).values
+
+
+def row_offsets(flat: torch.Tensor, n_tokens: int, n_latents: int) -> torch.Tensor:
+    """Where each token's entries start among ascending ``flat`` positions, ``[n_tokens + 1]``."""
+    starts = torch.arange(0, n_tokens * n_latents + 1, n_latents, device=flat.device)
+    return torch.searchsorted(flat, starts)
