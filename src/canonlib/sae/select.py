@@ -17,8 +17,10 @@ _BLOCK_BYTES = 8 * 2**20
 """Pre-activations that are made at a time: the product is slower on fewer rows, the search on more than a cache holds."""
 _MIN_ROWS = 256
 _SAMPLED_ROWS = 64
-_LEAST_MARGIN = 0.02
-"""How far, at least, the running threshold stays below the last batch's (relative); it widens whenever that was short."""
+_FIRST_DRIFT = 0.05
+_LEAST_MARGIN = 0.005
+_FORGET = 0.9
+"""Of how much the threshold moved from batch to batch, the largest is remembered, and fades by this at each batch."""
 
 
 class Selector:
@@ -26,7 +28,8 @@ class Selector:
 
     def __init__(self) -> None:
         self._threshold: float | None = None
-        self._margin = 0.1
+        self._smallest: float | None = None
+        self._drift = _FIRST_DRIFT
         self._buffers: tuple[torch.Tensor, torch.Tensor] | None = None
         self._preselector = Preselector()
 
@@ -46,7 +49,6 @@ class Selector:
             if len(flat) >= n_active or self._threshold == 0.0:
                 break
             # Too few: what was seen says little about how much too high it was.
-            self._margin = min(0.5, 1.5 * self._margin)
             self._threshold = self._threshold * 0.8 if self._threshold > 1e-6 else 0.0
         latent = flat % len(encoder.weight)
         value = value.add_(encoder.bias.index_select(0, latent))
@@ -55,9 +57,16 @@ class Selector:
             smallest = kth_largest(score, n_active)
             kept = positions(score >= smallest)[:n_active]  # ties: the first ones stay
             flat, latent, value, score = (part.index_select(0, kept) for part in (flat, latent, value, score))
-            self._threshold = max(0.0, float(smallest) * (1 - self._margin))
-            self._margin = max(_LEAST_MARGIN, 0.98 * self._margin)
+            self._expect(float(smallest))
         return Entries(latent, value, row_offsets(flat, len(x), len(encoder.weight)), score)
+
+    def _expect(self, smallest: float) -> None:
+        """Set the next batch's threshold below this batch's smallest active score, by twice its recent movement."""
+        if self._smallest:
+            moved = abs(smallest / self._smallest - 1)
+            self._drift = max(min(moved, 0.25), _FORGET * self._drift)
+        self._smallest = smallest
+        self._threshold = max(0.0, smallest * (1 - 2 * self._drift - _LEAST_MARGIN))
 
     def per_token(self, x: torch.Tensor, encoder: Encoder, k: int, negative: bool = False) -> Entries:
         """The k largest scores of every token (TopK), those below zero only where ``negative`` asks for them."""
