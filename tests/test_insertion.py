@@ -227,8 +227,9 @@ def test_metadata_and_history() -> None:
     once = insert(a, b, [4, 2])
     twice = insert(once, b, torch.tensor([7]))
     assert twice.cfg.metadata.hook_name == known["hook_name"] and twice.cfg.metadata.model_name == "world"
-    assert [step["latents"] for step in twice.cfg.metadata.stitch_history] == [[4, 2], [7]]
-    assert twice.cfg.metadata.stitch_history[1]["small"] == {"architecture": "jumprelu", "d_sae": N_SMALL + 2}
+    assert [step["parts"][1]["latents"] for step in twice.cfg.metadata.stitch_history] == [[4, 2], [7]]
+    base = twice.cfg.metadata.stitch_history[1]["parts"][0]
+    assert (base["architecture"], base["d_sae"]) == ("jumprelu", N_SMALL + 2)
     assert a.cfg.metadata.stitch_history is None
 
 

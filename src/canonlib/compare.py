@@ -49,6 +49,18 @@ def _similarity(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return a @ b.T
 
 
+def _comparable(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unit rows of both, in one dtype on one device."""
+    unit_a, unit_b = decoder_directions(a), decoder_directions(b)
+    if unit_a.shape[1] != unit_b.shape[1]:
+        raise ConfigError(
+            f"the dictionaries have d_model {unit_a.shape[1]} and {unit_b.shape[1]}: directions can be compared only "
+            "in one activation space."
+        )
+    dtype = torch.promote_types(unit_a.dtype, unit_b.dtype)
+    return unit_a.to(dtype), unit_b.to(unit_a.device, dtype)
+
+
 @torch.no_grad()
 def nearest(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, k: int = 1, block: int = 4096) -> Neighbours:
     """The ``k`` directions of ``b`` nearest to each direction of ``a``, by cosine.
@@ -60,16 +72,9 @@ def nearest(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, k: int = 1, 
     """
     require_positive("k", k)
     require_positive("block", block)
-    unit_a, unit_b = decoder_directions(a), decoder_directions(b)
-    if unit_a.shape[1] != unit_b.shape[1]:
-        raise ConfigError(
-            f"the dictionaries have d_model {unit_a.shape[1]} and {unit_b.shape[1]}: directions can be compared only "
-            "in one activation space."
-        )
+    unit_a, unit_b = _comparable(a, b)
     if k > len(unit_b):
         raise ConfigError(f"k = {k} neighbours asked of a dictionary of {len(unit_b)} latents: lower k.")
-    dtype = torch.promote_types(unit_a.dtype, unit_b.dtype)
-    unit_a, unit_b = unit_a.to(dtype), unit_b.to(unit_a.device, dtype)
     parts = [_nearest_rows(rows, unit_b, k, block) for rows in unit_a.split(block)]
     return Neighbours(torch.cat([p.cosine for p in parts]), torch.cat([p.index for p in parts]))
 
@@ -93,3 +98,35 @@ def _nearest_rows(rows: torch.Tensor, unit_b: torch.Tensor, k: int, block: int) 
 def max_cosine(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, block: int = 4096) -> torch.Tensor:
     """Cosine of each direction of ``a`` with the nearest direction of ``b``, ``[n_a]``; errors as in ``nearest``."""
     return nearest(a, b, k=1, block=block).cosine[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of similar directions: ``a`` and ``b`` ``[n_pairs]`` are their indices, ``cosine`` ``[n_pairs]``."""
+
+    a: torch.Tensor
+    b: torch.Tensor
+    cosine: torch.Tensor
+
+
+@torch.no_grad()
+def pairs_above(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, threshold: float, block: int = 4096) -> Pairs:
+    """All pairs of directions of ``a`` and ``b`` with a cosine of at least ``threshold``, by a, then b.
+
+    Memory as in ``nearest``, and the pairs. Raises ``ConfigError`` for dictionaries of different ``d_model``, a
+    ``threshold`` outside -1 ... 1 and ``block`` below 1.
+    """
+    require_positive("block", block)
+    if not -1 <= threshold <= 1:
+        raise ConfigError(f"threshold must lie between -1 and 1, got {threshold!r}: it is a cosine.")
+    unit_a, unit_b = _comparable(a, b)
+    found = [
+        (i + pairs[:, 0], j + pairs[:, 1], cosines[pairs[:, 0], pairs[:, 1]])
+        for i in range(0, len(unit_a), block)
+        for j in range(0, len(unit_b), block)
+        for cosines in [_similarity(unit_a[i : i + block], unit_b[j : j + block])]
+        for pairs in [(cosines >= threshold).nonzero()]
+    ]
+    first, second, cosine = (torch.cat(part).cpu() for part in zip(*found, strict=True))
+    order = (first * len(unit_b) + second).argsort()
+    return Pairs(first[order], second[order], cosine[order].clamp(-1.0, 1.0))

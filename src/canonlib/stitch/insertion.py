@@ -1,4 +1,4 @@
-"""What each latent of a large SAE does to a small SAE's error, and small SAEs with such latents inserted.
+"""What each latent of a large SAE does to a small SAE's error when it is inserted alone.
 
 When latents act independently, inserting latent j of the large SAE into the small one adds f_j(t) d_j to every
 reconstruction, so with r(t) the small SAE's residual x - x̂ the summed squared error changes by exactly
@@ -10,11 +10,9 @@ Every latent's effect comes from one pass over the data, at the active entries o
 
 from __future__ import annotations
 
-import copy
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -149,108 +147,3 @@ def _with_progress(stream: Iterator[torch.Tensor], n_tokens: int, rows: int, pro
     from tqdm.auto import tqdm
 
     return iter(tqdm(stream, total=-(-n_tokens // rows), desc="insertion effects", unit="block"))
-
-
-class _Encoder(NamedTuple):
-    """Any independent latent as a JumpReLU: f = ReLU(h) where h = (x - shift)·w_enc + b_enc > threshold, else 0."""
-
-    w_enc: torch.Tensor  # [d_in, n]
-    b_enc: torch.Tensor  # [n]
-    threshold: torch.Tensor  # [n]
-    shift: torch.Tensor  # [d_in]: b_dec, or zero when the SAE does not subtract it from its input
-
-
-def _encoder(sae: SAE[Any]) -> _Encoder:
-    """The encoder of ``sae`` in float64, in JumpReLU form.
-
-    A gated latent fires where w·x + b_gate > 0, with magnitude ReLU(e^r w·x + b_mag): that is a JumpReLU with weights
-    e^r w, bias b_mag and threshold b_mag - e^r b_gate (Rajamanoharan et al. 2024, arXiv 2404.16014).
-    """
-    parts: Any = sae  # the parameters that follow belong to subclasses
-    shift = sae.b_dec.double() * sae.cfg.apply_b_dec_to_input
-    architecture = sae.cfg.architecture()
-    w_enc = sae.W_enc.double()
-    if architecture == "gated":
-        scale, b_mag = parts.r_mag.double().exp(), parts.b_mag.double()
-        return _Encoder(w_enc * scale, b_mag, b_mag - scale * parts.b_gate.double(), shift)
-    b_enc = parts.b_enc.double()
-    threshold = parts.threshold.double() if architecture == "jumprelu" else torch.zeros_like(b_enc)
-    return _Encoder(w_enc, b_enc, threshold, shift)
-
-
-@torch.no_grad()
-def insert(small: SAE[Any], large: SAE[Any], latents: Sequence[int] | torch.Tensor) -> SAE[Any]:
-    """``small`` with the chosen ``latents`` of ``large`` appended, in that order, as a new SAELens SAE.
-
-    Two ReLU SAEs give a ``StandardSAE``, all other pairs a ``JumpReLUSAE`` (threshold 0 for latents from a ReLU SAE);
-    it saves, loads and hooks like any other. The decoder bias is the small SAE's. Inserted latents keep their
-    activations exactly, although they used to see x - b_dec of the large SAE (or x): their encoder bias absorbs the
-    difference. Metadata come from ``small``, plus ``stitch_history``, a list of what was inserted from where.
-
-    No latents give a copy of ``small``. Raises ``ConfigError`` for SAEs that cannot be stitched and for latents that
-    are repeated or out of range.
-    """
-    from sae_lens.saes.jumprelu_sae import JumpReLUSAE, JumpReLUSAEConfig
-    from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
-
-    require_stitchable(small, large)
-    chosen = _checked_latents(latents, large.cfg.d_sae)
-    plain = small.cfg.architecture() == "standard" and large.cfg.architecture() == "standard"
-    weights = _joined(small, large, chosen)
-    fields = {
-        "d_in": small.cfg.d_in,
-        "d_sae": small.cfg.d_sae + len(chosen),
-        "dtype": str(torch.promote_types(small.dtype, large.dtype)).removeprefix("torch."),
-        "device": str(small.W_dec.device),
-        "apply_b_dec_to_input": small.cfg.apply_b_dec_to_input,
-        "metadata": _provenance(small, large, chosen),
-    }
-    stitched: SAE[Any]
-    if plain:
-        del weights["threshold"]
-        stitched = StandardSAE(StandardSAEConfig(**fields))
-    else:
-        stitched = JumpReLUSAE(JumpReLUSAEConfig(**fields))
-    stitched.load_state_dict(weights)  # copies into the SAE's own dtype
-    return stitched
-
-
-def _checked_latents(latents: Sequence[int] | torch.Tensor, n_latents: int) -> list[int]:
-    chosen = [int(j) for j in (latents.tolist() if isinstance(latents, torch.Tensor) else latents)]
-    outside = [j for j in chosen if not 0 <= j < n_latents]
-    if outside:
-        raise ConfigError(f"latents {outside[:10]} are outside the large SAE's range 0 to {n_latents - 1}.")
-    repeated = sorted(j for j, times in Counter(chosen).items() if times > 1)
-    if repeated:
-        raise ConfigError(f"latents {repeated[:10]} are listed more than once: each latent can be inserted once.")
-    return chosen
-
-
-def _joined(small: SAE[Any], large: SAE[Any], chosen: list[int]) -> dict[str, torch.Tensor]:
-    """State of the stitched SAE, in float64 so that the bias correction is exact to the SAE's own dtype."""
-    ours, theirs = _encoder(small), _encoder(large)
-    pick = torch.tensor(chosen, dtype=torch.long, device=small.W_dec.device)
-    w_enc = theirs.w_enc.to(pick.device)[:, pick]
-    # (x - ours.shift)·w + b' must equal (x - theirs.shift)·w + b
-    b_enc = theirs.b_enc.to(pick.device)[pick] + (ours.shift - theirs.shift.to(pick.device)) @ w_enc
-    w_dec = large.W_dec.detach().double().to(pick.device)[pick]
-    threshold = theirs.threshold.to(pick.device)[pick]
-    return {
-        "W_enc": torch.cat([ours.w_enc, w_enc], 1),
-        "b_enc": torch.cat([ours.b_enc, b_enc]),
-        "threshold": torch.cat([ours.threshold, threshold]),
-        "W_dec": torch.cat([small.W_dec.detach().double(), w_dec]),
-        "b_dec": small.b_dec.detach().double(),
-    }
-
-
-def _provenance(small: SAE[Any], large: SAE[Any], chosen: list[int]) -> Any:
-    metadata = copy.deepcopy(small.cfg.metadata)
-    step = {
-        "operation": "insert",
-        "small": {"architecture": small.cfg.architecture(), "d_sae": small.cfg.d_sae},
-        "large": {"architecture": large.cfg.architecture(), "d_sae": large.cfg.d_sae},
-        "latents": chosen,
-    }
-    metadata.stitch_history = [*(metadata.stitch_history or []), step]
-    return metadata

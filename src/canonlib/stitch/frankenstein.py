@@ -1,0 +1,96 @@
+"""The best dictionary of a given size that can be put together from the latents of several SAEs.
+
+The authors' post calls an SAE made of latents of others a *Frankenstein SAE* (Bussmann et al. 2024, stitching). Finding
+the best one is a search over subsets; here it is greedy with exchanges, from several starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from canonlib.errors import ConfigError, require_positive
+from canonlib.stitch.combine import Part, combine
+from canonlib.stitch.greedy import Greedy
+from canonlib.stitch.running import Running, Source, into
+
+
+@dataclass(frozen=True, eq=False)
+class Frankenstein:
+    """What the search found."""
+
+    sae: Any
+    """The dictionary as a SAELens SAE; its decoder bias is the best for the tokens of the search."""
+    latents: tuple[tuple[int, ...], ...]
+    """For each source the latents taken."""
+    mse: float
+    """Mean squared error per coordinate on the tokens of the search: use others to judge it."""
+    l0: float
+    start: int | None
+    """Index of the source it grew from; None for an empty dictionary."""
+    exchanges: int
+    """Latents exchanged after the first full dictionary."""
+
+
+def frankenstein(
+    sources: Sequence[Source], budget: int, activations: Any, exchanges: int = 100, progress: bool = False
+) -> Frankenstein:
+    """A dictionary of at most ``budget`` latents drawn from all ``sources``, with a low MSE on ``activations``.
+
+    From an empty dictionary, and from every source of at most ``budget`` latents, the latent that lowers the error most
+    is added until the budget is spent or none does; then the member that is missed least gives way to the latent that
+    helps most, up to ``exchanges`` times or until that does not help. The best of the starts is returned. The decoder
+    bias is the best one at every step. Raises ``ConfigError`` for no sources and a budget below 1.
+    """
+    from tqdm.auto import tqdm
+
+    require_positive("budget", budget)
+    if not sources:
+        raise ConfigError("frankenstein needs at least one source, got none.")
+    starts = [None, *(i for i, s in enumerate(sources) if len(s.rows) <= budget)]
+    found = [
+        _grow(sources, start, budget, activations, exchanges)
+        for start in tqdm(starts, desc="frankenstein", unit="start", disable=not progress)
+    ]
+    return min(found, key=lambda each: each.mse)
+
+
+def _grow(sources: Sequence[Source], start: int | None, budget: int, activations: Any, exchanges: int) -> Frankenstein:
+    running = Running(activations)
+    inside: list[list[int]] = [[] for _ in sources]
+    if start is not None:
+        inside[start] = list(range(len(sources[start].rows)))
+        running.move(into(sources[start], inside[start]))
+    greedy = Greedy(running, sources, inside)
+    while running.size < budget:
+        effect, number, latent = greedy.best(take_out=False)
+        if effect >= 0:
+            break
+        greedy.move(number, latent)
+    done = _exchange(greedy, exchanges) if running.size == budget else 0
+    latents = tuple(tuple(np.flatnonzero(one.inside).tolist()) for one in greedy.candidates)
+    parts = [Part(s.sae, chosen) for s, chosen in zip(sources, latents, strict=True) if chosen]
+    if not parts:
+        raise ConfigError("no latent of any source lowers the error on these activations: are they the SAEs' own?")
+    bias = running.best_bias
+    made = combine(parts, torch.from_numpy(bias).to(parts[0].sae.b_dec.device), operation="frankenstein")
+    return Frankenstein(made, latents, running.mse(bias), running.l0, start, done)
+
+
+def _exchange(greedy: Greedy, limit: int) -> int:
+    """Exchange members for better latents; the number of exchanges that helped."""
+    for done in range(limit):
+        before = greedy.running.mse(greedy.running.best_bias)
+        _, number, latent = greedy.best(take_out=True)
+        greedy.move(number, latent)
+        _, better, chosen = greedy.best(take_out=False)
+        greedy.move(better, chosen)
+        if greedy.running.mse(greedy.running.best_bias) >= before * (1 - 1e-9):
+            greedy.move(better, chosen)  # back as it was
+            greedy.move(number, latent)
+            return done
+    return limit

@@ -1,0 +1,128 @@
+"""The path from a small SAE to a large one, one move at a time, with the exact error at every point.
+
+First latents are inserted, then groups of similar latents are swapped, and what remains on either side follows: latents
+of the large SAE without a partner are inserted, latents of the small one without a partner taken out. Then all of the
+large SAE and nothing of the small one is left. The decoder bias has to travel too, so three are followed at once (they
+cost nothing, see ``stitch.running``): the small SAE's, one that moves in a straight line to the large SAE's, and the one
+with the least error at each point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from canonlib.errors import ConfigError, unknown
+from canonlib.stitch.combine import Part, checked_latents, combine
+from canonlib.stitch.groups import Group
+from canonlib.stitch.running import Array, Running, Source, into, out
+from canonlib.stitch.support import require_stitchable
+
+Bias = Literal["small", "travelling", "best"]
+BIASES: tuple[Bias, ...] = ("small", "travelling", "best")
+
+
+class Move(NamedTuple):
+    """One step: ``out`` of the small SAE, ``into`` from the large one."""
+
+    kind: str
+    """``insert`` (novel), ``swap`` (a group), ``rest`` (a latent of the large SAE without a partner), ``drop`` (of the
+    small one)."""
+    out: tuple[int, ...]
+    into: tuple[int, ...]
+
+
+def plan(n_small: int, n_large: int, inserted: Sequence[int], groups: Sequence[Group]) -> list[Move]:
+    """The whole path: ``inserted`` latents in that order, ``groups`` in that order, then what remains on both sides.
+
+    Raises ``ConfigError`` when a latent is in two groups, or both inserted and in a group, or out of range.
+    """
+    new = checked_latents([*inserted, *(j for g in groups for j in g.into)], n_large)
+    gone = checked_latents([i for g in groups for i in g.out], n_small, "small SAE")
+    moves = [Move("insert", (), (j,)) for j in new[: len(inserted)]]
+    moves += [Move("swap", g.out, g.into) for g in groups]
+    moves += [Move("rest", (), (j,)) for j in sorted(set(range(n_large)) - set(new))]
+    return moves + [Move("drop", (i,), ()) for i in sorted(set(range(n_small)) - set(gone))]
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Every point of a path; point 0 is the small SAE, point i what ``moves[:i]`` make of it, the last the large SAE."""
+
+    small: Source
+    large: Source
+    moves: tuple[Move, ...]
+    mse: dict[str, torch.Tensor]
+    """For each bias [n_moves + 1] mean squared error per coordinate, float64."""
+    l0: torch.Tensor
+    """[n_moves + 1] active latents per token."""
+    size: torch.Tensor
+    """[n_moves + 1] dictionary size."""
+    best_bias: Array
+    """[n_moves + 1, d_model] the decoder bias with the least error at each point."""
+
+    def dictionary(self, point: int) -> tuple[list[int], list[int]]:
+        """The latents of the small and of the large SAE at that point."""
+        if not 0 <= point <= len(self.moves):
+            raise ConfigError(f"point {point} is not on the path: it has points 0 to {len(self.moves)}.")
+        done = self.moves[:point]
+        gone = {i for move in done for i in move.out}
+        return [i for i in range(len(self.small.rows)) if i not in gone], [j for move in done for j in move.into]
+
+    def bias(self, point: int, kind: Bias = "best") -> Array:
+        """The decoder bias ``[d_model]`` of that kind at that point."""
+        if kind not in BIASES:
+            raise unknown("bias", kind, BIASES)
+        if kind == "best":
+            return self.best_bias[point]
+        share = point / max(1, len(self.moves)) if kind == "travelling" else 0.0
+        return (1 - share) * _bias(self.small) + share * _bias(self.large)
+
+    def sae(self, point: int, bias: Bias = "best") -> Any:
+        """The stitched SAE at that point, a SAELens SAE whose error is the path's to the SAE's own precision."""
+        kept, new = self.dictionary(point)
+        b_dec = torch.from_numpy(self.bias(point, bias)).to(self.small.sae.b_dec.device)
+        parts = [Part(s.sae, latents) for s, latents in ((self.small, kept), (self.large, new)) if latents]
+        return combine(parts, b_dec, operation="path")
+
+    def rises(self, kind: str = "insert", bias: Bias = "best") -> list[int]:
+        """The points whose move, of that kind, raised the error."""
+        steps = self.mse[bias].diff()
+        return [i + 1 for i, move in enumerate(self.moves) if move.kind == kind and float(steps[i]) > 0]
+
+
+def walk(small: Source, large: Source, moves: Sequence[Move], activations: Any, progress: bool = False) -> Path:
+    """Make the ``moves`` one after the other on ``activations`` ``[n_tokens, d_model]``, of which the sources are made.
+
+    Cost: one pass over the tokens of each latent that moves. Raises ``ConfigError`` for SAEs that cannot be stitched.
+    """
+    from tqdm.auto import tqdm
+
+    require_stitchable(small.sae, large.sae)
+    running = Running(activations)
+    running.move(into(small, range(len(small.rows))))
+    start, end = _bias(small), _bias(large)
+    points: list[tuple[float, float, float, float, int]] = []
+    best = np.empty((len(moves) + 1, len(start)))
+
+    def note(point: int) -> None:
+        share = point / max(1, len(moves))
+        best[point] = running.best_bias
+        biases = (start, (1 - share) * start + share * end, best[point])
+        points.append((*(running.mse(b) for b in biases), running.l0, running.size))  # type: ignore[arg-type]
+
+    note(0)
+    for point, move in enumerate(tqdm(moves, desc="path", unit="move", disable=not progress), 1):
+        running.move(out(small, move.out), into(large, move.into))
+        note(point)
+    columns = torch.tensor(points, dtype=torch.float64).T
+    mse: dict[str, torch.Tensor] = {name: columns[i].clone() for i, name in enumerate(BIASES)}
+    return Path(small, large, tuple(moves), mse, columns[3].clone(), columns[4].long(), best)
+
+
+def _bias(source: Source) -> Array:
+    return source.sae.b_dec.detach().double().cpu().numpy()
