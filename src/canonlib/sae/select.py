@@ -17,9 +17,9 @@ _BLOCK_BYTES = 8 * 2**20
 """Pre-activations that are made at a time: the product is slower on fewer rows, the search on more than a cache holds."""
 _MIN_ROWS = 256
 _SAMPLED_ROWS = 64
-_FIRST_DRIFT = 0.05
+_FIRST_DRIFT = 0.02
 _LEAST_MARGIN = 0.005
-_FORGET = 0.9
+_FORGET = 0.8
 """Of how much the threshold moved from batch to batch, the largest is remembered, and fades by this at each batch."""
 
 
