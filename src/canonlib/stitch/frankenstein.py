@@ -18,6 +18,9 @@ from canonlib.stitch.combine import Part, combine
 from canonlib.stitch.greedy import Greedy
 from canonlib.stitch.running import Running, Source, into
 
+_TRIED = 8
+"""Members that are tried for an exchange, those first whose loss would raise the error least."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frankenstein:
@@ -41,17 +44,18 @@ def frankenstein(
 ) -> Frankenstein:
     """A dictionary of at most ``budget`` latents drawn from all ``sources``, with a low MSE on ``activations``.
 
-    From an empty dictionary, and from every source of at most ``budget`` latents, the latent that lowers the error most
-    is added until the budget is spent or none does; then the member that is missed least gives way to the latent that
-    helps most, up to ``exchanges`` times or until that does not help. The best of the starts is returned. The decoder
-    bias is the best one at every step. Raises ``ConfigError`` for no sources and a budget below 1.
+    From an empty dictionary, and from the largest source of at most ``budget`` latents, the latent that lowers the error
+    most is added until the budget is spent or none does; then a member that is little missed gives way to the latent
+    that helps most, up to ``exchanges`` times or until that does not help. The better of the two is returned: never
+    worse than that source with its best decoder bias. Raises ``ConfigError`` for no sources and a budget below 1.
     """
     from tqdm.auto import tqdm
 
     require_positive("budget", budget)
     if not sources:
         raise ConfigError("frankenstein needs at least one source, got none.")
-    starts = [None, *(i for i, s in enumerate(sources) if len(s.rows) <= budget)]
+    fitting = [i for i, s in enumerate(sources) if len(s.rows) <= budget]
+    starts = [None, *sorted(fitting, key=lambda i: len(sources[i].rows))[-1:]]
     found = [
         _grow(sources, start, budget, activations, exchanges)
         for start in tqdm(starts, desc="frankenstein", unit="start", disable=not progress)
@@ -84,13 +88,21 @@ def _grow(sources: Sequence[Source], start: int | None, budget: int, activations
 def _exchange(greedy: Greedy, limit: int) -> int:
     """Exchange members for better latents; the number of exchanges that helped."""
     for done in range(limit):
-        before = greedy.running.mse(greedy.running.best_bias)
-        _, number, latent = greedy.best(take_out=True)
-        greedy.move(number, latent)
-        _, better, chosen = greedy.best(take_out=False)
-        greedy.move(better, chosen)
-        if greedy.running.mse(greedy.running.best_bias) >= before * (1 - 1e-9):
-            greedy.move(better, chosen)  # back as it was
-            greedy.move(number, latent)
+        if not _exchange_one(greedy):
             return done
     return limit
+
+
+def _exchange_one(greedy: Greedy) -> bool:
+    """One exchange that lowers the error, among the members that are missed least; False when there is none."""
+    before = greedy.running.mse(greedy.running.best_bias)
+    for number, latent in greedy.least_missed(_TRIED):
+        greedy.move(number, latent)
+        effect, other, chosen = greedy.best(take_out=False)
+        if (other, chosen) != (number, latent) and np.isfinite(effect):
+            greedy.move(other, chosen)
+            if greedy.running.mse(greedy.running.best_bias) < before * (1 - 1e-9):
+                return True
+            greedy.move(other, chosen)  # back as it was
+        greedy.move(number, latent)
+    return False

@@ -1,8 +1,8 @@
 """Which latent next? The effect of each on a dictionary that keeps changing, kept up to date.
 
 With p_j = Σ_t f_j(t) R(t)·d_j for the running residual R (before the decoder bias b), inserting latent j changes the SSE
-by -2 (p_j - F_j b·d_j) + s_j, where F_j = Σ_t f_j(t) and s_j = |d_j|² Σ_t f_j(t)². When R changes by v on some tokens,
-p changes by Σ_t f_j(t) v(t)·d_j there: a few products, not a pass over the data.
+by -2 (p_j - F_j b·d_j) + s_j, where F_j = Σ_t f_j(t) and s_j = |d_j|² Σ_t f_j(t)². When latent i comes or goes, R changes
+by ± f_i d_i, and p_j by ± (Σ_t f_i(t) f_j(t)) d_i·d_j: one number for each latent, from the tokens where i fires.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from canonlib.stitch.running import Array, Change, Running, Side, Source, into, out
+from canonlib.stitch.running import Array, Running, Side, Source, into, out
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -28,19 +28,16 @@ class _Candidates:
         norms = (source.rows**2).sum(1)
         self.squares = norms * np.asarray(source.fires.power(2).sum(axis=0)).reshape(-1)
         self.norms = norms
-        self.projection = self._projection(np.arange(running.n_tokens), running.residual)
+        self.projection = np.zeros(len(source.rows))
+        for start in range(0, running.n_tokens, 8192):  # bounded memory: [n_latents, d_model] for each block
+            block = slice(start, start + 8192)
+            self.projection += ((self.by_token[block].T @ running.residual[block]) * source.rows).sum(1)
         self.inside = np.zeros(len(source.rows), dtype=bool)
 
-    def _projection(self, tokens: Array, rows: Array) -> Array:
-        """Σ_t f_j(t) rows(t)·d_j over ``tokens``, [n_latents]."""
-        out = np.zeros(len(self.source.rows))
-        for start in range(0, len(tokens), 8192):  # bounded memory: [n_latents, d_model] sums, not [n_active, d_model]
-            here = slice(start, start + 8192)
-            out += ((self.by_token[tokens[here]].T @ rows[here]) * self.source.rows).sum(1)
-        return out
-
-    def follow(self, change: Change) -> None:
-        self.projection += self._projection(change.tokens, change.rows)
+    def follow(self, tokens: Array, values: Array, direction: Array) -> None:
+        """The residual has changed by ``values`` times ``direction`` on these ``tokens``."""
+        together = self.by_token[tokens].T @ values
+        self.projection += together * (self.source.rows @ direction)
 
     def effects(self, running: Running, b_dec: Array | None) -> Array:
         """[n_latents] change of the SSE: of putting a latent in where it is outside, of taking it out where inside.
@@ -92,14 +89,26 @@ class Greedy:
                 best = (float(effects[latent]), number, latent)
         return best
 
+    def least_missed(self, count: int) -> list[tuple[int, int]]:
+        """Source and latent of the ``count`` members whose removal raises the error least, the least first."""
+        found = [
+            (float(effects[latent]), number, int(latent))
+            for number, one in enumerate(self.candidates)
+            for effects in [one.effects(self.running, self.b_dec)]
+            for latent in np.flatnonzero(one.inside)
+        ]
+        return [(number, latent) for _, number, latent in sorted(found)[:count]]
+
     def move(self, number: int, latent: int) -> None:
         """Put that latent in, or take it out if it is inside; all effects follow."""
         one = self.candidates[number]
         side: Side = (out if one.inside[latent] else into)(one.source, [latent])
-        change = self.running.move(side)
+        self.running.move(side)
         one.inside[latent] = not one.inside[latent]
+        span = slice(*one.source.fires.indptr[latent : latent + 2])
+        tokens, values = one.source.fires.indices[span], side.sign * one.source.fires.data[span]
         for each in self.candidates:
-            each.follow(change)
+            each.follow(tokens, values, one.source.rows[latent])
 
 
 def greedy_order(small: Source, large: Source, latents: Sequence[int], activations: object) -> list[int]:
