@@ -19,6 +19,7 @@ from canonlib.claims.compute import claim, compute
 from canonlib.compare import nearest
 from canonlib.errors import ConfigError, CorruptArtefactError
 from canonlib.pipeline import Run
+from canonlib.pipeline.paths import ORDERS
 from canonlib.store import Store
 
 
@@ -50,6 +51,31 @@ def test_pairs_hold_each_latents_effect_and_nearest_cosine(run: Run) -> None:
     inserted = error - large.encode(x.float())[:, [j]].double() * large.W_dec[j].double()
     change = inserted.square().mean() - error.square().mean()
     assert pair.delta_mse[j].item() == pytest.approx(change.item(), rel=1e-3, abs=1e-9)
+
+
+def test_paths_lead_to_the_large_sae(run: Run) -> None:
+    for family in run.tier.families:
+        ends = set()
+        for order in ORDERS:
+            (path,) = run.paths(family.name, order)
+            assert float(path.mse["travelling"][-1]) == pytest.approx(path.mse_large, rel=1e-5)
+            assert path.n_inserted <= path.n_swapped < len(path.l0) == len(path.moves) + 1
+            assert int(path.size[-1]) == path.large
+            ends.add(round(float(path.mse["best"][path.n_inserted]), 9))
+        assert len(ends) == 1, "every order inserts the same latents"
+        points = {int(row["point"]) for row in run.paths(family.name)[0].ce}
+        assert {0, path.n_inserted, len(path.moves)} <= points
+    with pytest.raises(ConfigError, match="'greedy'"):
+        run.paths(family.name, "gredy")
+
+
+def test_gathered_dictionaries_keep_to_their_size(run: Run) -> None:
+    for family in run.tier.families:
+        rows = run.gathered(family.name)
+        assert [row["size"] for row in rows] == list(family.sizes)
+        for row in rows:
+            assert sum(map(len, row["latents"].values())) == row["n_latents"] <= row["size"]
+            assert row["mse"] > 0 and row["l0"] > 0
 
 
 def test_evaluation_rows_are_complete_and_sane(run: Run) -> None:
@@ -95,6 +121,7 @@ SCRIPT = """
 import sys
 from worldhelpers import small_tier
 from canonlib.pipeline import Run
+from canonlib.pipeline.paths import ORDERS
 from canonlib.sae import training
 from canonlib.store import Store
 from dataclasses import replace
@@ -137,6 +164,7 @@ STOPPED = """
 import os, signal, sys, time
 from worldhelpers import small_tier
 from canonlib.pipeline import Run
+from canonlib.pipeline.paths import ORDERS
 from canonlib.store import Store, build
 
 room, how = sys.argv[2:]
@@ -170,7 +198,7 @@ def test_stopped_in_every_stage_and_run_again(run: Run, tmp_path: Path) -> None:
     (tmp_path / "go.py").write_text(STOPPED)
     # As many threads as the run it is held against: the last bits of a sum depend on their number.
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    rooms = ("knowledge", "activations", "sae", "evaluation", "stitch", "meta")
+    rooms = ("knowledge", "activations", "sae", "evaluation", "stitch", "path", "gathered", "meta")
     assert set(rooms) == {a.room for a in run.store.artefacts()}
     store = Store(tmp_path / "store")
     finished: set[str] = set()

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from canonlib import activations
 from canonlib.activations import Activations
-from canonlib.errors import ConfigError
-from canonlib.pipeline import knowledge, stitching
+from canonlib.errors import ConfigError, unknown
+from canonlib.pipeline import gathered, knowledge, paths, stitching
+from canonlib.pipeline.paths import StoredPath
 from canonlib.pipeline.stitching import Pair
 from canonlib.sae import evaluation
 from canonlib.sae.engine import Engine
@@ -49,6 +50,8 @@ class Run:
         self.tier, self.store, self.progress, self.engine = tier, store or Store(), progress, engine
         self._evaluations: dict[str, list[dict[str, Any]]] = {}
         self._pairs: dict[tuple[str, int, int], Pair] = {}
+        self._paths: dict[str, list[StoredPath]] = {}
+        self._gathered: dict[str, list[dict[str, Any]]] = {}
 
     @cached_property
     def lm(self) -> TransformerBridge:
@@ -100,6 +103,26 @@ class Run:
         """Insertion effects for each size and its double, where the family has both."""
         return self._stitch(name, stitching.doublings)
 
+    def all_pairs(self, name: str) -> list[Pair]:
+        """Insertion effects for each size and every larger one."""
+        return self._stitch(name, stitching.all_pairs)
+
+    def paths(self, name: str, order: str = paths.ORDERS[0]) -> list[StoredPath]:
+        """From each size of one family to the next, the novel latents inserted in that order (``paths.ORDERS``)."""
+        if order not in paths.ORDERS:
+            raise unknown("order", order, paths.ORDERS)
+        if name not in self._paths:
+            trained = self.family(name)
+            steps = stitching.neighbours(trained.sizes)
+            self._paths[name] = paths.walk_paths(self.tier, trained, steps, self.store, self.data, self.progress)
+        return [path for path in self._paths[name] if path.order == order]
+
+    def gathered(self, name: str) -> list[dict[str, Any]]:
+        """For each size of one family, the best dictionary from all of its SAEs (see ``pipeline.gathered``)."""
+        if name not in self._gathered:
+            self._gathered[name] = gathered.gathered(self.family(name), self.store, self.data, self.progress)
+        return self._gathered[name]
+
     def _stitch(self, name: str, choose: Callable[[Sequence[int]], list[tuple[int, int]]]) -> list[Pair]:
         trained = self.family(name)
         wanted = choose(trained.sizes)
@@ -116,8 +139,9 @@ class Run:
         return metastage.meta_stage(self)
 
     def _stitch_all(self, name: str) -> None:
-        self.pairs(name)
-        self.doublings(name)
+        self.all_pairs(name)
+        self.paths(name)
+        self.gathered(name)
 
     def stages(self) -> Iterator[Stage]:
         """Every stage in order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import torch
@@ -44,6 +44,11 @@ def neighbours(sizes: Sequence[int]) -> list[tuple[int, int]]:
 def doublings(sizes: Sequence[int]) -> list[tuple[int, int]]:
     """Each size with its double, where the family has it."""
     return [(n, 2 * n) for n in sizes if 2 * n in sizes]
+
+
+def all_pairs(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Each size with every larger one."""
+    return list(combinations(sizes, 2))
 
 
 def stitch_pairs(
