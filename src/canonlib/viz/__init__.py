@@ -13,6 +13,7 @@ from canonlib.viz.entity import entity_graph, entity_parts, fact_holds, misfits
 from canonlib.viz.figures import bars, fact_heatmap, line_by_size
 from canonlib.viz.graph import meta_graph
 from canonlib.viz.paired import paired_dots
+from canonlib.viz.paths import Walk, order_figure, path_figure
 from canonlib.viz.pictures import directions_figure, dot_rows, rank_figure
 from canonlib.viz.stitching import effect_scatter, roc_figure
 from canonlib.viz.template import CONTROL, LARGE, META, SIZE_RAMP, SMALL, TRUTH, setup_plotly, size_colors
@@ -31,6 +32,7 @@ __all__ = [
     "Part",
     "Say",
     "TokenView",
+    "Walk",
     "attention_patterns",
     "bars",
     "claim_box",
@@ -48,7 +50,9 @@ __all__ = [
     "line_by_size",
     "meta_graph",
     "misfits",
+    "order_figure",
     "paired_dots",
+    "path_figure",
     "rank_figure",
     "recovery_scatter",
     "roc_figure",

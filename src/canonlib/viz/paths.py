@@ -1,0 +1,104 @@
+"""Figures of paths between dictionaries: the error along the way, and what the order of insertion does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from canonlib.errors import ConfigError
+from canonlib.viz.figures import as_float, extent, legible, new_figure, spread
+from canonlib.viz.template import CONTROL, HEIGHT, LARGE, SMALL, size_colors
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+class Walk(NamedTuple):
+    """One path, point by point."""
+
+    name: str
+    x: ArrayLike
+    """[n_points]"""
+    y: ArrayLike
+    """[n_points]"""
+    n_inserted: int
+    """Points 0 to this one are insertions."""
+    n_swapped: int
+    """Points up to this one are swaps; then the rest is exchanged."""
+    hover: Sequence[str] = ()
+    """[n_points] what each point is; the path's name where there is none."""
+
+
+def path_figure(walks: Sequence[Walk], trained: Mapping[int, tuple[float, float]], *, title: str, x: str, y: str,
+                alt: str = "", height: int = 480) -> go.Figure:  # fmt: skip
+    """Paths as lines (insertions orange, swaps blue, the rest dotted) between trained SAEs as points, labelled by size.
+
+    Raises ``ConfigError`` for no walks, for axes of different length and for turns that are not on the path.
+    """
+    if not walks:
+        raise ConfigError("walks must hold at least one path.")
+    figure = new_figure(title, alt, x=x, y=y, height=height)
+    for number, walk in enumerate(walks):
+        at = as_float(f"{walk.name}: x", walk.x)
+        value = as_float(f"{walk.name}: y", walk.y, len(at))
+        if not 0 <= walk.n_inserted <= walk.n_swapped < len(at):
+            raise ConfigError(
+                f"{walk.name}: insertions end at point {walk.n_inserted} and swaps at {walk.n_swapped}, on a path of "
+                f"{len(at)} points."
+            )
+        texts = list(walk.hover) or [walk.name] * len(at)
+        parts = (
+            ("inserting", LARGE, "solid", slice(0, walk.n_inserted + 1)),
+            ("swapping groups", SMALL, "solid", slice(walk.n_inserted, walk.n_swapped + 1)),
+            ("exchanging the rest", SMALL, "dot", slice(walk.n_swapped, None)),
+        )
+        for name, color, dash, part in parts:
+            figure.add_scatter(x=at[part], y=value[part], mode="lines", name=name, legendgroup=name,
+                               showlegend=number == 0, line={"color": color, "width": 2.5, "dash": dash}, text=texts[part],
+                               hovertemplate="%{text}<br>%{x:,.4~g}: %{y:.3~g}<extra></extra>")  # fmt: skip
+    sizes = sorted(trained)
+    across, up = (np.asarray([trained[n][axis] for n in sizes], dtype=np.float32) for axis in (0, 1))
+    figure.add_scatter(x=across, y=up,
+                       mode="markers+text", name="trained SAE", text=[f"{n:,}" for n in sizes], cliponaxis=False,
+                       textposition="bottom left", textfont={"size": 12}, hovertemplate="trained SAE of %{text} latents"
+                       "<br>%{x:,.4~g}: %{y:.3~g}<extra></extra>",
+                       marker={"size": 10, "color": size_colors(len(sizes)), "line": {"width": 1, "color": CONTROL}})  # fmt: skip
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
+    return figure
+
+
+def order_figure(curves: Mapping[str, ArrayLike], *, title: str, y: str, colors: Mapping[str, str], controls: Sequence[str] = (),
+                 level: tuple[str, float] | None = None, alt: str = "", height: int = HEIGHT) -> go.Figure:  # fmt: skip
+    """One line per order over the number of latents inserted, named at its end; ``controls`` are grey and dashed.
+
+    ``level`` draws a dashed line at one value, with its name. Raises ``ConfigError`` for no curves.
+    """
+    if not curves:
+        raise ConfigError("curves must hold at least one curve.")
+    figure = new_figure(title, alt, x="latents inserted", y=y, height=height)
+    data = {name: as_float(f"curves[{name!r}]", values) for name, values in curves.items()}
+    labels: list[tuple[str, float, str]] = []
+    for name, values in data.items():
+        grey = name in controls
+        color = CONTROL if grey else colors.get(name, SMALL)
+        figure.add_scatter(x=np.arange(len(values)), y=values, mode="lines", name=name,
+                           line={"color": color, "width": 2.5, "dash": "dash" if grey else "solid"},
+                           hovertemplate=f"{name}, %{{x:,}} inserted: %{{y:.3~g}}<extra></extra>")  # fmt: skip
+        # All orders end at one point: each is named where the lines are furthest apart, in the middle.
+        labels.append((name, float(values[len(values) // 2]), color))
+    if level is not None:
+        figure.add_hline(y=level[1], line={"color": CONTROL, "dash": "dot", "width": 1.5})
+        figure.add_annotation(xref="paper", x=1, xanchor="right", y=level[1], yanchor="bottom", text=level[0],
+                              showarrow=False, font={"color": CONTROL, "size": 13})  # fmt: skip
+    low, high = extent([*data.values(), [] if level is None else [level[1]]])
+    last = max(len(values) for values in data.values()) - 1
+    ordered = sorted(labels, key=lambda label: label[1])
+    places = spread([value for _, value, _ in ordered], 0.06 * (high - low))
+    for (name, _, color), place in zip(ordered, places, strict=True):
+        figure.add_annotation(x=last, y=place, text=name, showarrow=False, xanchor="left", xshift=10,
+                              font={"color": legible(color), "size": 13})  # fmt: skip
+    figure.update_layout(margin={"r": 30 + 8 * max(len(name) for name in curves)})
+    return figure
