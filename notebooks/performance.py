@@ -58,7 +58,7 @@ def shape(run: dict) -> str:
 # %% [markdown]
 # ## One training step
 #
-# A training step of a BatchTopK SAE encodes a batch, keeps the $k$ largest activations per token on average, decodes, takes the gradient and moves the weights. Every contestant below does that on the same batches from the same start weights, by turns in one process. The last row is no trainer: it is the one matrix product that no exact method can do without, the encoder's.
+# A training step of a BatchTopK SAE encodes a batch, keeps the $k$ largest activations per token on average, decodes, takes the gradient and moves the weights. Every contestant below does that on the same batches from the same start weights, by turns in one process. The last row is no trainer: it is one matrix product in float32, the encoder's, which every contestant but ours makes in full.
 
 # %% tags=["hide-input"]
 timed = read("")
@@ -106,16 +106,29 @@ viz.table(rows, {
 })  # fmt: skip
 
 # %% tags=["remove-input"]
-share = [r["floor"] / r["ours"] for r in rows]
-viz.say(f"""A step takes {min(r["peer"] for r in rows):.1f} to {max(r["peer"] for r in rows):.1f} times less time than the
+share = [r["ours"] / r["floor"] for r in rows]
+alone = read("-one-thread")
+single = [
+    min(c[n]["cpu_ms_median"] for n in ("saelens", "dictionary_learning", "overcomplete"))
+    / c["canonlib"]["cpu_ms_median"]
+    for c in (r["contestants"] for r in alone)
+]
+viz.say(f"""A step takes {min(r["peer"] for r in rows):.1f} to {
+    max(r["peer"] for r in rows):.1f} times less time than the
 fastest peer's and {min(r["saelens"] for r in rows):.0f} to {max(r["saelens"] for r in rows):.0f} times less than
-SAELens's own. What bounds it is the encoder's product: {min(share):.0%} to {max(share):.0%} of our time, more the larger
-the dictionary. A faster step would have to skip part of that product, or do it in half precision.""")
+SAELens's own. {
+    f"CPU time counts both threads, also while one waits for the other; with one thread the ratio to the fastest peer is "
+    f"{', '.join(f'{one:.1f} at {shape(r)}' for one, r in zip(single, alone, strict=True))}."
+    if alone
+    else ""
+} Our whole step takes {
+    max(share):.1f} times as long as the encoder's product in float32 at the smallest dictionary and {
+    min(share):.1f} times at best.""")
 
 # %% [markdown]
 # ## Where the time went
 #
-# SAELens and its peers make the activations of every latent for every token, keep them for the gradient, and multiply by them four times. But a token uses $k$ of thousands of latents. Here the pre-activations are made in blocks that fit the processor's cache and only entries that can be among the largest leave it; decoding and both weight gradients are sums over those entries ([the formulas](api/sae.md)); Adam takes one pass over the weights. The result is the same SAE: the tests compare losses, gradients and updates with SAELens's, step by step.
+# SAELens and its peers make the activations of every latent for every token, keep them for the gradient, and multiply by them four times. But a token uses $k$ of thousands of latents. Here the pre-activations are made in blocks that fit the processor's cache and only entries that can be among the largest leave it. On processors that multiply bfloat16 matrices in hardware (AMX) a first search is made in that precision: rows are rounded, and the norms of what rounding loses are added as further columns, so that the product is never *below* the exact one and no entry is missed; what passes is computed again in float32. After that, decoding and both weight gradients are sums over those entries ([the formulas](api/sae.md)); Adam takes one pass over the weights. The result is the same SAE: the tests compare losses, gradients and updates with SAELens's, step by step.
 #
 # ## Equal quality
 #
@@ -168,4 +181,4 @@ viz.table([
 # %% [markdown]
 # ## Doubts
 #
-# One machine, two cores, no GPU. With two threads the serial steps (finding the active entries, sorting them) leave one core waiting, so small dictionaries gain less from a second core than the matrix product does. In the second curve the error is still above 1: all start from the same tied weights, whose first reconstructions overshoot, and a quarter of a million tokens are few for 8,192 latents. Peers were written for GPUs, where dense products cost less; nothing here says how they compare there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most.
+# The figures above are of the trainer before it searched in bfloat16 (they were taken on a quiet machine, and wait for one to be taken again). One machine, two cores, no GPU. With two threads the serial steps (finding the active entries, sorting them) leave one core waiting, so small dictionaries gain less from a second core than the matrix product does. In the second curve the error is still above 1: all start from the same tied weights, whose first reconstructions overshoot, and a quarter of a million tokens are few for 8,192 latents. Peers were written for GPUs, where dense products cost less; nothing here says how they compare there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most.
