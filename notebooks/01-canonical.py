@@ -123,7 +123,7 @@ viz.table(rows, columns)
 # %% [markdown]
 # Both rebuild everything. But where there is room for 16 latents, the combinations do it at a smaller sum of activations: "physicist" and "Germany" go, "German physicist" comes. The list did not get longer. It got rewritten.
 #
-# Yet the combinations give themselves away: they span fewer dimensions than random directions would, fewer even than there are atoms (every combination holds one occupation and one country, and that ties them together). Latents with parts in common leave a trace in the geometry of the dictionary, and [chapter 4](04-meta-saes.ipynb) goes looking for it.
+# Yet the combinations give themselves away: they span fewer dimensions than random directions would, fewer even than there are atoms (every combination holds one occupation and one country, and that ties them together). Latents with parts in common leave a trace in the geometry of the dictionary, and [chapter 5](05-meta-saes.ipynb) goes looking for it.
 #
 # %% [markdown]
 # ## Three demands

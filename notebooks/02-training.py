@@ -241,7 +241,7 @@ for family in run.tier.families:
     print("    latents:", ", ".join(f"{n:,}" for n in family.sizes))
 
 # %% [markdown]
-# The first is the paper's architecture on **all tokens**. We use it for [stitching](03-stitching.ipynb), where we want to be as close to the paper as we can. The second is BatchTopK on **entity mentions** only, the tokens on which a person or a city is named. We use it for the story of entities and facts, here and in [the chapter on meta-SAEs](04-meta-saes.ipynb).
+# The first is the paper's architecture on **all tokens**. We use it for [stitching](03-stitching.ipynb), where we want to be as close to the paper as we can. The second is BatchTopK on **entity mentions** only, the tokens on which a person or a city is named. We use it for the story of entities and facts, here and in [the chapter on meta-SAEs](05-meta-saes.ipynb).
 #
 # Why not one family for both? Because an SAE spends its latents where the squared error is, and the squared error is where the tokens are. Count the tokens, and count what the latents of the first family are about.
 

@@ -245,6 +245,25 @@ viz.line_by_size(
 # %% [markdown]
 # **Figure 3.3.** Share of latents of the larger SAE that lower the error of the SAE half its size. Dashed: about a third, as reported for GPT-2, and the half that a longer list would have.
 
+# %% [markdown]
+# Doubling is one step. Figure 3.4 takes *every* pair of sizes: what share of the larger SAE's latents is news to the smaller one?
+
+# %% tags=["hide-input"]
+names = list(family.sizes)
+grid = [[float("nan")] * len(names) for _ in names]
+for p in run.all_pairs("standard-all"):
+    grid[names.index(p.large)][names.index(p.small)] = p.summary["share_novel"]
+labels = [f"{n:,}" for n in names]
+heat = viz.fact_heatmap(grid, labels, labels, title="The further apart, the more is new" if grid[-1][0] > grid[-1][-2]
+                        else "Share of novel latents, every pair", unit="novel", low=0, high=1,
+                        alt="Share of novel latents for each smaller (columns) and larger (rows) dictionary.")  # fmt: skip
+heat.update_xaxes(title_text="smaller SAE (latents)", type="category").update_yaxes(
+    title_text="larger SAE", type="category"
+)
+
+# %% [markdown]
+# **Figure 3.4.** Share of the larger SAE's firing latents (rows) that lower the error of the smaller SAE (columns) when inserted alone.
+
 # %% tags=["remove-input"]
 display(*(viz.claim_box(claim(run, name)) for name in ("stitch-auc", "stitch-share", "stitch-threshold")))
 
@@ -336,7 +355,7 @@ if gap < 0.05 and min(near) > 0.5 else
         viz.claim_box(claim(run, "stitch-novel")))  # fmt: skip
 
 # %% [markdown]
-# The result is an SAE like any other, with latents from two: a *Frankenstein SAE*, as the authors' post calls it. To go on to the larger SAE, you would also have to swap reconstruction latents for those that they restate. That is the second part of stitching, and not in this chapter.
+# The result is an SAE like any other, with latents from two: a *Frankenstein SAE*, as the authors' post calls it. To go on to the larger SAE, you also have to swap reconstruction latents for those that they restate: [chapter 4](04-paths.ipynb) walks the whole way.
 #
 # ## Doubt, first: would anything be "novel"?
 #
@@ -719,4 +738,4 @@ penalty that is large beside the error could change that."""),
 )  # fmt: skip
 
 # %% [markdown]
-# **Next:** the larger dictionary's latents are more specific. Are they at least whole? [Are latents atoms?](04-meta-saes.ipynb)
+# **Next:** inserting is half of stitching. [Chapter 4](04-paths.ipynb) swaps as well, and walks from one dictionary to the next.

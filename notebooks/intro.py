@@ -73,7 +73,7 @@ display(viz.say(longer), viz.say(atom), viz.say(size))
 # %% [markdown]
 # ## What we found
 #
-# "Paper" is what the authors report, on GPT-2 unless it says otherwise; "ours" is measured on the world. [Chapter 5](05-findings.ipynb) goes through the verdicts, and says what to do about them on Monday.
+# "Paper" is what the authors report, on GPT-2 unless it says otherwise; "ours" is measured on the world. [Chapter 6](06-findings.ipynb) goes through the verdicts, and says what to do about them on Monday.
 
 # %% tags=["hide-input"]
 viz.claims_table(claims)
@@ -86,7 +86,7 @@ viz.claims_table(claims)
 #
 # | you have | read |
 # |---|---|
-# | 20 minutes | this page, then [what did we find, and what do you do on Monday?](05-findings.ipynb), without the exercises |
+# | 20 minutes | this page, then [what did we find, and what do you do on Monday?](06-findings.ipynb), without the exercises |
 # | an afternoon | the five chapters in order, from [what would canonical units be, and how could we tell?](01-canonical.ipynb), with their exercises; each runs on a laptop without a GPU |
 # | everything | the chapters again with another seed, then [the library](api/index.md) on dictionaries of your own |
 #

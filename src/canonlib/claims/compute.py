@@ -171,11 +171,44 @@ def stitch_threshold(run: Run) -> Claim:
 
 
 @_rule
+def stitch_path(run: Run) -> Claim:
+    """The error along the whole way from each size to the next."""
+    paths = run.paths(STITCHED)
+    steps = sum(p.n_inserted for p in paths)
+    falls = sum(int((p.mse["best"][: p.n_inserted + 1].diff() <= 0).sum()) for p in paths)
+    climbs = [float(p.mse["best"][p.n_inserted :].max() / p.mse["best"][p.n_inserted]) - 1 for p in paths]
+    climbing = [c for c in climbs if c > 0.001]
+    return _claim(
+        run, falls == steps and not climbing, id="stitch-path", chapter=4, bound="at every insertion and every swap",
+        paper="monotonically decreasing reconstruction error", source="workshop abstract, 2024",
+        sentence="On the path from each SAE to the next larger one, by insertions and swaps, the error only falls.",
+        ours=f"it falls at {falls} of {steps} insertions, and climbs while the rest is swapped in {len(climbing)} of "
+        f"{len(paths)} paths (by up to {max(climbs):.0%})",
+        reason="a mixture of two dictionaries can fit worse than either",
+    )  # fmt: skip
+
+
+@_rule
+def stitch_gathered(run: Run) -> Claim:
+    """Dictionaries gathered from several SAEs against trained ones."""
+    rows = run.gathered(STITCHED)
+    ratios = [row["mse"] / row["mse_trained"] for row in rows]
+    active = [row["l0"] / row["l0_trained"] for row in rows]
+    return _claim(
+        run, max(ratios) < 1, id="stitch-gathered", chapter=4, bound="lower held-out MSE at every size",
+        paper="better than SAEs with as many latents, with higher L0", source="stitching post, 2024",
+        sentence="A dictionary gathered from SAEs of several sizes has a lower error than a trained one of its size.",
+        ours=f"MSE {span(ratios)} of the trained SAE's, L0 {span(active)} times its own ({len(rows)} sizes)",
+        reason="at some sizes the trained dictionary is as good",
+    )  # fmt: skip
+
+
+@_rule
 def meta_variance(run: Run) -> Claim:
     """Variance explained by the meta-SAE."""
     share = run.meta.summary["variance_explained"]
     return _claim(
-        run, share >= 0.5, id="meta-variance", chapter=4, bound="at least half, in sample",
+        run, share >= 0.5, id="meta-variance", chapter=5, bound="at least half, in sample",
         paper="55.47%", source="Leask et al. 2025, meta-SAEs",
         sentence="A small meta-SAE with four active meta-latents explains at least half of the decoder's variance.",
         ours=f"{share:.0%} ({run.tier.meta_latents} meta-latents on {run.meta.summary['n_alive']:,} latents)",
@@ -190,7 +223,7 @@ def meta_control(run: Run) -> Claim:
     most = gaussian - shuffled > share - gaussian
     beyond = "most of that is their covariance" if most else "less than half of that is their covariance"
     return _claim(
-        run, share >= 2 * shuffled, id="meta-control", chapter=4, bound="at least twice the shuffled control's",
+        run, share >= 2 * shuffled, id="meta-control", chapter=5, bound="at least twice the shuffled control's",
         sentence=f"Shared parts explain decoder directions far better than shuffled or random ones; {beyond}.",
         ours=f"{share:.0%} against {shuffled:.0%} (shuffled), {s['variance_random']:.0%} (random) and "
         f"{gaussian:.0%} (Gaussian, of the same covariance); on rows held out {s['variance_held_out']:.0%} against "
@@ -204,7 +237,7 @@ def meta_facts(run: Run) -> Claim:
     s = run.meta.summary
     return _claim(
         run, s["mean_best_f1"] > s["chance_best_f1"] and s["n_beyond_chance"] > 0.01 * s["n_used"],
-        id="meta-facts", chapter=4,
+        id="meta-facts", chapter=5,
         bound="mean best F1 above chance (facts dealt anew among people and among cities), and more meta-latents at "
         "p < 0.01 than the hundredth that luck lets pass",
         paper="by eye: Einstein is science, prominent figures, German, E...", source="meta-SAE post",
@@ -217,19 +250,19 @@ def meta_facts(run: Run) -> Claim:
 _UNTESTED = (
     (
         "unique-seeds",
-        5,
+        6,
         "SAEs trained from other seeds find other latents.",
         "needs SAEs of several seeds; the world's are of one",
     ),
     (
         "edit-facts",
-        5,
+        6,
         "Editing one meta-latent changes one fact and leaves the others.",
         "this version has no edits of meta-latents",
     ),
     (
         "gpt2",
-        5,
+        6,
         "On GPT-2 small, with the paper's SAEs, stitching and meta-SAEs give the paper's numbers.",
         "its SAEs come from the hub, and this book needs no network",
     ),

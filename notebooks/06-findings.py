@@ -16,7 +16,7 @@
 # > **At the end you can say** what this world says about *unique*, *complete* and *atomic*, how sure that is, and what to check on your own SAEs before you name a latent.
 # >
 # > **Reading** 15 minutes. **Running** half a minute on a CPU, once the earlier chapters have run.
-# > **Read first:** nothing is strictly needed; [chapter 3](03-stitching.ipynb) and [chapter 4](04-meta-saes.ipynb) explain the two methods. **May be skipped:** *By hand, once more*.
+# > **Read first:** nothing is strictly needed; [chapter 3](03-stitching.ipynb) and [chapter 5](05-meta-saes.ipynb) explain the two methods. **May be skipped:** *By hand, once more*.
 
 # %% tags=["parameters"]
 tier = "world"
@@ -90,7 +90,7 @@ assert abs(float(counted.entity_f1()[latent, number]) - f1) < 1e-6
 print(f"latent {latent}, {who}: precision {precision:.2f}, recall {recall:.2f}, F1 {f1:.2f}")
 
 # %% [markdown]
-# The third number compares what is left with what was there. Scale every decoder direction to length 1, rebuild it as $\hat d$ by the meta-SAE of [chapter 4](04-meta-saes.ipynb), and set the squared error against the spread around the mean direction $\bar d$:
+# The third number compares what is left with what was there. Scale every decoder direction to length 1, rebuild it as $\hat d$ by the meta-SAE of [chapter 5](05-meta-saes.ipynb), and set the squared error against the spread around the mean direction $\bar d$:
 #
 # $$ 1 - \frac{\sum_j |d_j - \hat d_j|^2}{\sum_j |d_j - \bar d|^2}. $$
 
@@ -154,7 +154,7 @@ viz.line_by_size(
 )  # fmt: skip
 
 # %% [markdown]
-# **Figure 5.1.** By dictionary size. *Entities*, *facts*: the share of all people and cities, and of all facts of the table, that some latent detects with F1 above 0.7 (BatchTopK SAEs on entity mentions). *Novel*: the share of latents that lower the error of the SAE half as large (ReLU SAEs on all tokens, as in the paper, at the sizes trained there). *Random*: entities again, for random directions that fire as often as the trained latents (on some 4,000 mentions); the control for facts is in the sentence below.
+# **Figure 6.1.** By dictionary size. *Entities*, *facts*: the share of all people and cities, and of all facts of the table, that some latent detects with F1 above 0.7 (BatchTopK SAEs on entity mentions). *Novel*: the share of latents that lower the error of the SAE half as large (ReLU SAEs on all tokens, as in the paper, at the sizes trained there). *Random*: entities again, for random directions that fire as often as the trained latents (on some 4,000 mentions); the control for facts is in the sentence below.
 
 # %% tags=["remove-input"]
 top = {key: max(rows, key=lambda row: row[key]) for key in ("own_entities", "own_facts")}
@@ -196,7 +196,7 @@ def if_holds(name, yes, no):
 # %% [markdown]
 # ### Unique?
 #
-# If everyone who looks finds the same units, then two dictionaries trained on the same activations should share them, whatever their sizes. So take each latent of a dictionary and look for its nearest neighbour in the one twice as large. Call it a twin when the cosine of their directions is above 0.9. That cut is a convention, so Figure 5.2 shows all cuts, and a control: as many random directions as the larger dictionary has, drawn with the mean and the covariance of its own.
+# If everyone who looks finds the same units, then two dictionaries trained on the same activations should share them, whatever their sizes. So take each latent of a dictionary and look for its nearest neighbour in the one twice as large. Call it a twin when the cosine of their directions is above 0.9. That cut is a convention, so Figure 6.2 shows all cuts, and a control: as many random directions as the larger dictionary has, drawn with the mean and the covariance of its own.
 
 # %%
 from canonlib.compare import decoder_directions, max_cosine
@@ -223,7 +223,7 @@ viz.share_above(
 )  # fmt: skip
 
 # %% [markdown]
-# **Figure 5.2.** One curve for each size and its double (ReLU SAEs on all tokens); the two with most and fewest twins at a cosine of 0.9 are labelled. Dashed curve: the largest pair again, with random directions of the larger dictionary's covariance in its place.
+# **Figure 6.2.** One curve for each size and its double (ReLU SAEs on all tokens); the two with most and fewest twins at a cosine of 0.9 are labelled. Dashed curve: the largest pair again, with random directions of the larger dictionary's covariance in its place.
 
 # %% tags=["remove-input"]
 control = twins.pop("random")
@@ -260,7 +260,7 @@ best, {max(ratios):.2f} at worst. From the directions alone (low max cosine) you
 # %% [markdown]
 # ### Atomic?
 #
-# If latents were atoms, they'd have no parts to share. So rebuild each direction from a few parts, and compare with directions that have none: the same numbers with each coordinate shuffled among the latents, and random ones. And since parts are cheap when they may be fitted to the very rows that they explain, train once more without a fifth of the rows, and score on these (as in [chapter 4](04-meta-saes.ipynb), with a fifth of the steps and another seed).
+# If latents were atoms, they'd have no parts to share. So rebuild each direction from a few parts, and compare with directions that have none: the same numbers with each coordinate shuffled among the latents, and random ones. And since parts are cheap when they may be fitted to the very rows that they explain, train once more without a fifth of the rows, and score on these (as in [chapter 5](05-meta-saes.ipynb), with a fifth of the steps and another seed).
 
 # %%
 from dataclasses import replace
@@ -360,8 +360,8 @@ penalty. So read "every pair" in the table as "every pair in this range".""")
 
 # %% [markdown]
 # - **Few novel latents in a pair.** Between neighbouring sizes some pairs have a handful, and an AUC over a handful is rough; chapter 3 gives the number of each and an interval.
-# - **The parts depend on the seed.** A meta-SAE trained with another seed finds other meta-latents: they show that a latent can be written as a sum of shared parts, not which parts it is made of. [Chapter 4](04-meta-saes.ipynb) measures how many come back.
-# - **Other lists of parts do about as well.** The latents of a smaller SAE, taken as parts for those of a larger one, are a rival to the meta-latents; [chapter 4](04-meta-saes.ipynb) sets the two side by side. So "not atomic" doesn't rest on the meta-SAE, and the meta-SAE is not *the* decomposition.
+# - **The parts depend on the seed.** A meta-SAE trained with another seed finds other meta-latents: they show that a latent can be written as a sum of shared parts, not which parts it is made of. [Chapter 5](05-meta-saes.ipynb) measures how many come back.
+# - **Other lists of parts do about as well.** The latents of a smaller SAE, taken as parts for those of a larger one, are a rival to the meta-latents; [chapter 5](05-meta-saes.ipynb) sets the two side by side. So "not atomic" doesn't rest on the meta-SAE, and the meta-SAE is not *the* decomposition.
 # - **One model, one hook point, one seed.** The verdicts are about this world's small transformer. [Run a chapter with another seed](intro.ipynb) before you lean on a single number.
 # - **Truth is what we wrote down.** A meta-latent can only be named after a fact of the table. One that stands for something else in the text (a verb, a position) gets a poor name here, not a right one.
 # - **Novelty is measured in MSE.** A latent may lower the error without mattering to what the model says next. And a ReLU SAE with a strong L1 penalty may leave so much error behind that even copies of its own latents would look novel; chapter 3 has [the check](03-stitching.ipynb).

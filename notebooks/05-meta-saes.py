@@ -92,7 +92,7 @@ columns = {"other": ("latent of", ""), "cosine": ("cosine", ".2f"), "n": ("facts
 viz.table(rows[:6], columns)
 
 # %% [markdown]
-# **Table 4.1.** The entity latents nearest to ours, and the facts that the two entities share. An
+# **Table 5.1.** The entity latents nearest to ours, and the facts that the two entities share. An
 # entity listed twice has two latents that answer to it. Neighbours share facts, but usually several at once, and some of them (such as the
 # pronoun) with half the world: a cosine cannot tell *what* two arrows have in common.
 
@@ -191,7 +191,7 @@ viz.bars(
 )  # fmt: skip
 
 # %% [markdown]
-# **Figure 4.1.** Variance explained by a meta-SAE of the same recipe on four sets of rows. All numbers are *in
+# **Figure 5.1.** Variance explained by a meta-SAE of the same recipe on four sets of rows. All numbers are *in
 # sample*: the rows scored are the rows trained on, as in the paper. The doubt section holds rows back.
 #
 # How few are the dimensions? Principal components answer without any training: the first one is the line that keeps most
@@ -259,7 +259,7 @@ columns = {"meta_latent": ("part", ""), "activation": ("$a_m$", ".2f"), "fact": 
 viz.table(rows, columns)
 
 # %% [markdown]
-# **Table 4.2.** The parts of the latent, with their activations $a_m$ on it. A name is the best of many candidates, so even
+# **Table 5.2.** The parts of the latent, with their activations $a_m$ on it. A name is the best of many candidates, so even
 # a meaningless part gets one. So the facts are dealt anew a thousand times, to people among people and to cities among
 # cities, and $p$ is the share of deals whose best F1 is at least as high. (Dealt to all alike, a part that means no more
 # than "a city" would pass as `capital=no`.) Parts that are no better than chance ($p$ of 0.01 or more) stay *unnamed*,
@@ -292,7 +292,7 @@ def lacking(name):
 
 
 display(graph(person))
-viz.say(f"""**Figure 4.2.** A latent (left), its meta-latents with their activations on it (middle), and the entities whose
+viz.say(f"""**Figure 5.2.** A latent (left), its meta-latents with their activations on it (middle), and the entities whose
 latents use the same meta-latents most (right). ✓ and ✗ say whether the table holds the fact of {person}. Hover over a name
 to read its facts. {lacking(person)}""")
 
@@ -315,7 +315,7 @@ joined = (
     if mixed is None
     else f"A part may join the two kinds: {names[mixed].fact} is used by {sides[mixed][0]} latents of people and {sides[mixed][1]} of cities."
 )
-viz.say(f"**Figure 4.3.** The same for a city. {lacking(city)} {joined}")
+viz.say(f"**Figure 5.3.** The same for a city. {lacking(city)} {joined}")
 
 # %% [markdown]
 # Two stories are two stories. Here are the next entities in order of fame.
@@ -334,7 +334,7 @@ for name in people + towns:
 viz.table(rows, {"name": ("latent of", ""), "parts": ("names of its parts", ""), "residual": ("residual", ".2f")})
 
 # %% [markdown]
-# **Table 4.3.** More entities in order of fame, not of success. "Not true" is said of the name, checked against the fact
+# **Table 5.3.** More entities in order of fame, not of success. "Not true" is said of the name, checked against the fact
 # table; parts no better than chance are unnamed.
 
 # %% [markdown]
@@ -350,10 +350,10 @@ columns = {"meta_latent": ("part", ""), "fact": ("best fact", ""), "f1": ("F1", 
 viz.table([n.to_json() for n in used[:10]], columns)
 
 # %% [markdown]
-# **Table 4.4.** The ten best names. "Chance" is the mean best F1 over the thousand deals, $p$ as in Table 4.2; the observed
+# **Table 5.4.** The ten best names. "Chance" is the mean best F1 over the thousand deals, $p$ as in Table 5.2; the observed
 # F1 is counted in with them, so $p$ is never zero.
 #
-# The best ten of a long list always look good. Figure 4.4 shows all of them, each beside its own chance level.
+# The best ten of a long list always look good. Figure 5.4 shows all of them, each beside its own chance level.
 
 # %% tags=["hide-input"]
 n_above = sum(n.f1 > n.chance_f1 for n in used)
@@ -366,7 +366,7 @@ viz.paired_dots(
 )  # fmt: skip
 
 # %% [markdown]
-# **Figure 4.4.** Best F1 of every meta-latent with at least three users (green) and the mean best F1 when facts are dealt
+# **Figure 5.4.** Best F1 of every meta-latent with at least three users (green) and the mean best F1 when facts are dealt
 # anew within people and within cities (grey).
 
 # %% [markdown]
@@ -415,7 +415,7 @@ viz.fact_heatmap(
 )  # fmt: skip
 
 # %% [markdown]
-# **Figure 4.5.** F1 of the twelve best-named meta-latents (rows) with the facts that name them (columns). A strong
+# **Figure 5.5.** F1 of the twelve best-named meta-latents (rows) with the facts that name them (columns). A strong
 # cell alone in its row is a meta-latent with one meaning. Several strong cells in a row are facts that go together in the world,
 # such as a country, its language and its currency: the entities cannot tell those apart, and neither can we.
 
@@ -491,7 +491,7 @@ for m, tag, value in zip(shown, tags, values.T):
     found = dict.fromkeys(everyone[e] for e in text.entity[value > 0].tolist() if e != person_id)
     true = sum(viz.fact_holds(names[m].fact, name) for name in found)
     told += [f"{tag}: {', '.join(found)} (the fact holds of {true} of {len(found)})"] if found else []
-viz.say(f"""**Figure 4.6.** A text of the world, coloured by what the strongest {
+viz.say(f"""**Figure 5.6.** A text of the world, coloured by what the strongest {
     "named " if names[shown[0]].beyond_chance else ""
 }parts of our person's latent receive at each token (pick one at the top). Only entity names can be coloured, because the
 base SAE was trained on entity mentions. If the name of a part is right, the *other* names that light up have the fact. {
@@ -600,7 +600,7 @@ columns = {"atoms": ("list of atoms", ""), "share": ("variance explained", ".0%"
 viz.table([{"atoms": name, "share": share} for name, share in found.items()], columns)
 
 # %% [markdown]
-# **Table 4.5.** Variance of the same rows explained by greedy pursuit with four atoms from each list. Drawn rows rebuild
+# **Table 5.5.** Variance of the same rows explained by greedy pursuit with four atoms from each list. Drawn rows rebuild
 # themselves, which flatters the third line a little.
 
 # %% tags=["hide-input"]
@@ -637,7 +637,7 @@ viz.line_by_size(
 )  # fmt: skip
 
 # %% [markdown]
-# **Figure 4.7.** For each meta-latent, the highest cosine with a latent of the SAE of that size, averaged over
+# **Figure 5.7.** For each meta-latent, the highest cosine with a latent of the SAE of that size, averaged over
 # meta-latents; the dashed line does the same for random directions. Larger SAEs offer more latents to come close to, so
 # both lines rise for that reason alone; the gap between them is the finding. At the base's own size it shows how close
 # meta-latents lie to single latents.
@@ -649,7 +649,7 @@ viz.line_by_size(
 # smaller, and our base SAE saw entity mentions only. The paper reports 55.47% of the variance in sample; ours is in Figure
 # 4.1, on rows that are easier, for the world's entities are few and share their facts by design. The post names Einstein's
 # meta-latents by eye (science and scientists 0.31, prominent figures 0.30, cosmic and astronomical 0.25, German 0.21,
-# electricity and energy 0.20, capital E 0.19), where Table 4.2 scores names against the truth and shows those that fail.
+# electricity and energy 0.20, capital E 0.19), where Table 5.2 scores names against the truth and shows those that fail.
 
 # %% [markdown]
 # ## Exercises
@@ -744,4 +744,4 @@ directions in sample and {unseen:.0%} of rows held out; of Gaussian rows with th
 #   good story suggests: count, with names chosen on other entities, and chance taken within people and within cities.
 # - Other seeds and other lists give parts too. That latents can be taken apart does not make these parts the atoms.
 #
-# **Next.** [What we found](05-findings.ipynb): every claim of the book in one table.
+# **Next.** [What we found](06-findings.ipynb): every claim of the book in one table.

@@ -1,0 +1,486 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Can you walk from one dictionary to the next?
+#
+# > **At the end you can say** how to turn a small SAE into a larger one latent by latent, what happens to the error on the way, and whether a dictionary put together from several SAEs beats the one that was trained.
+# >
+# > **Reading** 15 minutes. **Running** two minutes on a CPU, once the SAEs of [chapter 2](02-training.ipynb) are there.
+# > **Read first:** insertion, novel and reconstruction latents ([chapter 3](03-stitching.ipynb)). **May be skipped:** *The bias has to travel too*.
+
+# %% tags=["parameters"]
+tier = "world"
+seed = 0
+
+# %% tags=["hide-input"]
+import torch
+from IPython.display import display
+
+from canonlib import tiers, viz
+from canonlib.claims.compute import claim
+from canonlib.pipeline import Run
+
+viz.setup_plotly()
+_ = torch.set_grad_enabled(False)
+run = Run(tiers.get(tier, seed=seed), progress=False)
+
+# %% [markdown]
+# ## Put in, take out
+#
+# A larger SAE's novel latents say something that the smaller one does not, and [chapter 3](03-stitching.ipynb) inserted them. The others, the reconstruction latents, say again what is already there. Insert one of these and the same thing is said twice. So do what you would do with two lists: put the new wording in *and strike the old one out*. That is a **swap**. If the two dictionaries were lists of the same things, only worded differently, you could walk from one to the other in this way, line by line, and lose nothing at any step.
+#
+# We follow the pair of chapter 3, on the same tokens.
+
+# %%
+from canonlib.compare import nearest
+from canonlib.stitch import classify, insertion_effects
+
+doubled = run.doublings("standard-all")
+pair = doubled[len(doubled) // 2]
+family = run.family("standard-all")
+small, large = family.sae(pair.small), family.sae(pair.large)
+x = run.data.eval.activations[:30_000]  # [n_tokens, d_model]
+effects, near = insertion_effects(small, large, x), nearest(large, small)
+classes, cosine = classify(effects), near.cosine[:, 0]
+
+# %% [markdown]
+# Take the reconstruction latent with the highest cosine and its nearest neighbour in the small SAE. First we only put it in; then we also take its neighbour out.
+
+# %%
+from canonlib.sae.metrics import reconstruction
+from canonlib.stitch import insert, swap
+
+j = int(torch.where(classes.reconstruction, cosine, -1.0).argmax())
+i = int(near.index[j, 0])
+before = reconstruction(small, x).mse
+doubled_up = reconstruction(insert(small, large, [j]), x).mse
+swapped = reconstruction(swap(small, large, out=[i], into=[j]), x).mse
+
+# %% tags=["remove-input"]
+viz.say(f"""Latent {j} of the large SAE and latent {i} of the small one have a cosine of {
+    cosine[j]:.3f}. Inserted beside it,
+latent {j} changes the MSE by {doubled_up / before - 1:+.1%}; in its place, by {swapped / before - 1:+.2%}. {
+    "Said twice, it does harm; said once, in either wording, it makes little difference."
+    if abs(swapped - before) < 0.2 * abs(doubled_up - before)
+    else "The two wordings are not worth the same."
+}""")
+
+# %% [markdown]
+# In an equation: let the residual of the small SAE on token $t$ be $r_t$, as before. A swap changes it by what is taken out less what is put in,
+#
+# $$ v_t = \sum_{i \in \text{out}} f_i(x_t)\, d_i - \sum_{j \in \text{in}} f_j(x_t)\, d_j, \qquad \Delta\mathrm{SSE} = \sum_t \left( 2\, r_t \cdot v_t + |v_t|^2 \right), $$
+#
+# and $v_t$ is zero wherever none of these latents fires. So a swap costs a look at the tokens of a few latents, and a whole path of swaps one pass over the data. By hand:
+
+# %%
+v = small.encode(x)[:, [i]] @ small.W_dec[[i]] - large.encode(x)[:, [j]] @ large.W_dec[[j]]  # [n_tokens, d_model]
+residual = x - small(x)
+by_hand = float((2 * residual * v + v * v).double().sum() / x.numel())
+print(f"by hand {by_hand:+.6f}   by swapping {swapped - before:+.6f}   tokens touched {int((v != 0).any(1).sum()):,}")
+assert abs(by_hand - (swapped - before)) < 1e-5 * before
+
+# %% [markdown]
+# ## Who stands for whom?
+#
+# One for one is the simplest case. A latent may also have been *split*: two latents of the large SAE stand for one of the small. So draw a line between a latent of either SAE and each latent of the other whose direction has a cosine above some threshold, and swap whatever hangs together as a whole: the connected components of that graph, the **swap groups**. Reconstruction latents alone take part; the novel ones have nothing to replace.
+
+# %%
+from canonlib.stitch import swap_groups
+
+kept = classes.reconstruction.nonzero()[:, 0]
+
+
+def census(threshold):
+    groups = swap_groups(small, large, threshold, of_large=kept)
+    kinds = {kind: sum(g.kind == kind for g in groups) for kind in ("1-1", "1-n", "n-1", "n-n")}
+    placed = sum(len(g.into) for g in groups)
+    return {
+        "threshold": threshold,
+        **kinds,
+        "placed": placed / len(kept),
+        "largest": max((g.size for g in groups), default=0),
+    }
+
+
+censuses = [census(t) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)]
+
+# %% tags=["hide-input"]
+viz.table(censuses, {"threshold": ("threshold", ".1f"), "1-1": ("one for one", ","), "1-n": ("split", ","),
+                     "n-1": ("merged", ","), "n-n": ("many for many", ","), "placed": ("placed", ".0%"),
+                     "largest": ("largest group", ",")})  # fmt: skip
+
+# %% tags=["remove-input"]
+lowest, highest = censuses[0], censuses[-1]
+here = next(c for c in censuses if c["threshold"] == 0.7)
+viz.say(f"""**Table 4.1.** Swap groups at six thresholds; *placed* is the share of the large SAE's {
+    len(kept)
+} reconstruction
+latents that are in a group, *largest* counts the latents of both SAEs in the largest one. At {
+    lowest["threshold"]
+} one group
+holds {lowest["largest"]} of the {pair.small + len(kept)} latents: {
+    "a chain of weak likenesses, and swapping it means swapping the dictionary"
+    if lowest["largest"] > 0.5 * (pair.small + len(kept))
+    else "still far from everything"
+}. At {highest["threshold"]} only {
+    highest["placed"]:.0%} have a partner. The threshold is a choice; we go on with 0.7, the one
+of the authors' post for GPT-2, where {here["placed"]:.0%} do.""")
+
+# %% [markdown]
+# The effect of each swap, made alone, by the library; the first group must agree with our hands where it is the same.
+
+# %%
+from canonlib.stitch import source, swap_effects
+
+ours, theirs = source(small, x), source(large, x)
+groups = swap_groups(small, large, 0.7, of_large=kept)
+swaps = swap_effects(groups, ours, theirs, x)
+same = [n for n, g in enumerate(groups) if (g.out, g.into) == ((i,), (j,))]
+assert all(abs(float(swaps.delta_mse[n]) - by_hand) < 1e-5 * before for n in same)
+print(f"{len(groups)} groups, {int((swaps.delta_mse < 0).sum())} of them lower the error when swapped alone")
+
+# %% tags=["hide-input"]
+by_kind = []
+for kind, word in (("1-1", "one for one"), ("1-n", "split"), ("n-1", "merged"), ("n-n", "many for many")):
+    at = torch.tensor([n for n, g in enumerate(groups) if g.kind == kind], dtype=torch.long)
+    if len(at):
+        mse, l0 = swaps.delta_mse[at] / before, swaps.delta_l0[at]
+        by_kind.append({"kind": word, "n": len(at), "lower": float((mse < 0).double().mean()), "mean": float(mse.mean()),
+                        "worst": float(mse.max()), "l0": float(l0.mean())})  # fmt: skip
+viz.table(by_kind, {"kind": ("group", ""), "n": ("number", ","), "lower": ("lower the error", ".0%"),
+                    "mean": ("mean effect", "+.2%"), "worst": ("worst effect", "+.2%"), "l0": ("mean change of L0", "+.2f")})  # fmt: skip
+
+# %% tags=["remove-input"]
+hurting = sorted(range(len(groups)), key=lambda n: -float(swaps.delta_mse[n]))[:3]
+size = [groups[n].size for n in hurting if swaps.delta_mse[n] > 0]
+middle = sorted(g.size for g in groups)[len(groups) // 2]
+viz.say(f"""**Table 4.2.** What swapping a group alone does to the small SAE's MSE (as a share of it) and to the number of active
+latents. {
+    f"The {len(size)} swaps that do most harm are of groups of {', '.join(map(str, size))} latents, where the median group has "
+    f"{middle}: " + ("large groups are where it hurts." if min(size) > middle else "size alone does not explain it.")
+    if size
+    else "No swap does harm."
+}""")
+
+# %% [markdown]
+# ## The whole way
+#
+# Now the path. From each size to the next: insert the novel latents, one by one; swap the groups, one by one; put in what the large SAE has left, and take out what is left of the small one. At the end stands the large SAE and nothing else. The error is known after *every* move, exactly: the path keeps a running residual and touches only the tokens where something changes. Trained SAEs are points, and between two points lies a path.
+
+# %% tags=["hide-input"]
+paths = run.paths("standard-all")
+rows = run.evaluation("standard-all")
+
+
+def walks(across):
+    made = []
+    for p in paths:
+        name = f"{p.small:,} → {p.large:,}"
+        moves = ["start"] + [f"{m['kind']}: out {m['out'] or '–'}, in {m['into'] or '–'}" for m in p.moves]
+        hover = [f"{name}, {m}" for m in moves]
+        made.append(viz.Walk(name, across(p), p.mse["best"], p.n_inserted, p.n_swapped, hover))
+    return made
+
+
+ends = {p.small: (p.small, float(p.mse["best"][0])) for p in paths}
+ends[paths[-1].large] = paths[-1].large, float(paths[-1].mse["best"][-1])
+climb = [float(p.mse["best"][p.n_inserted :].max() / p.mse["best"][p.n_inserted]) for p in paths]
+above = sum(bool(p.mse["best"][p.n_inserted :].max() > p.mse["best"][0]) for p in paths)
+up = sum(c > 1.001 for c in climb)
+title = "the error climbs before it falls" if up > len(paths) / 2 else "the error falls"
+viz.path_figure(walks(lambda p: p.size), ends, x="dictionary size (latents)", y="MSE per coordinate",
+                title=f"From one trained SAE to the next {title}",
+                alt="Error against dictionary size along the paths between the trained SAEs.")  # fmt: skip
+
+# %% [markdown]
+# **Figure 4.1.** Mean squared error along the paths through all sizes of the ReLU family, over the number of latents in the dictionary, each point with the decoder bias that is best there. Orange: novel latents are inserted. Blue: groups are swapped; dotted: the rest of the large SAE is put in and the rest of the small one taken out. Points: the SAEs as trained.
+
+# %% tags=["remove-input"]
+rises = {f"{p.small} → {p.large}": int((p.mse["best"][: p.n_inserted + 1].diff() > 0).sum()) for p in paths}
+bad = {name: n for name, n in rises.items() if n}
+halfway = [float(p.mse["best"][p.n_inserted]) / p.mse_large for p in paths]
+viz.say(f"""Over all pairs {sum(p.n_inserted for p in paths)} novel latents are inserted, and the error rises at {
+    sum(bad.values())
+} of them{f" ({', '.join(f'{n} in {name}' for name, n in bad.items())})" if bad else ""}. After the last
+insertion it is {min(halfway):.2f} to {
+    max(halfway):.2f} times the larger SAE's own. Then, while groups are swapped and the rest is
+exchanged, it climbs again in {up} of {len(paths)} paths, by up to {max(climb) - 1:.0%} (in {
+    above
+} to above the smaller SAE's
+own), before it comes down to the larger SAE's. {
+    "So the walk is not downhill all the way. Latents of one dictionary were fitted to one another, and a mixture of two "
+    "dictionaries can fit worse than either."
+    if up > len(paths) / 2
+    else "So the walk is downhill nearly everywhere."
+}""")
+
+# %% [markdown]
+# The price of a dictionary is not its size alone but how many of its latents are active on a token.
+
+# %% tags=["hide-input"]
+chosen = [where for where, p in enumerate(paths) if p.small in (24, 32)] or [0]
+active = {p.small: (float(p.l0[0]), float(p.mse["best"][0])) for p in (paths[n] for n in chosen)}
+end = paths[chosen[-1]]
+active[end.large] = float(end.l0[-1]), float(end.mse["best"][-1])
+viz.path_figure([walks(lambda p: p.l0)[n] for n in chosen], active, x="L0 (active latents per token)",
+                y="MSE per coordinate", title="Inserted latents are paid for in activity",
+                alt="Error against active latents per token along some of the paths.")  # fmt: skip
+
+# %% [markdown]
+# **Figure 4.2.** Two of these paths over $L_0$. Every inserted latent fires beside those that are there; swaps and removals bring $L_0$ back.
+
+# %% tags=["remove-input"]
+viz.claim_box(claim(run, "stitch-path"))
+
+# %% [markdown]
+# ### The bias has to travel too
+#
+# An SAE's decoder bias belongs to its latents: it is what they don't have to say. If you exchange all latents and keep the small SAE's bias, the path does not end at the large SAE. So we follow three biases at once: the small SAE's; one that moves in a straight line to the large SAE's; and, at every point, the bias with the least error, which is the mean of what the latents leave (it costs nothing, for that mean is kept up to date with the residual).
+
+# %%
+bias_rows = []
+for p in paths:
+    last = {kind: float(mse[-1]) / p.mse_large for kind, mse in p.mse.items()}
+    assert abs(last["travelling"] - 1) < 1e-6  # exactly the large SAE
+    bias_rows.append({"pair": f"{p.small:,} → {p.large:,}", **last})
+
+# %% tags=["hide-input"]
+viz.table(bias_rows, {"pair": ("path", ""), "small": ("small SAE's bias", ".3f"), "travelling": ("travelling", ".3f"),
+                      "best": ("best", ".3f")})  # fmt: skip
+
+# %% [markdown]
+# **Table 4.3.** The error at the end of each path, over the large SAE's own, for three decoder biases. *Travelling* ends at 1 by construction, and the cell above checks it to six digits.
+#
+# ## Does the order matter?
+#
+# Novel latents were inserted greedily: always the one that lowers the error most, given those before it. You could also go by the effect of each alone, by cosine (lowest first), or in any order.
+
+# %% tags=["hide-input"]
+from canonlib.pipeline.paths import ORDERS
+
+most = max(paths, key=lambda p: p.n_inserted)
+where = paths.index(most)
+tried = {name: run.paths("standard-all", name)[where] for name in ORDERS}
+curves = {name: p.mse["best"][: p.n_inserted + 1] / p.mse["best"][0] for name, p in tried.items()}
+viz.order_figure(curves, controls=["random"], colors={"greedy": viz.LARGE, "effect": viz.SMALL, "cosine": viz.META},
+                 level=("larger SAE", most.mse_large / float(most.mse["best"][0])), y="MSE, share of the small SAE's",
+                 title=f"Four orders of insertion, {most.small} → {most.large}",
+                 alt="Error over the number of novel latents inserted, in four orders.")  # fmt: skip
+
+# %% tags=["remove-input"]
+area = {name: float(c.mean()) for name, c in curves.items()}
+ups = {name: int((c.diff() > 0).sum()) for name, c in curves.items()}
+ranked = sorted(area, key=area.get)
+viz.say(f"""**Figure 4.3.** The pair with the most novel latents ({most.n_inserted}). All orders end at one point; on the way the
+mean error is lowest for {ranked[0]} ({area[ranked[0]]:.3f} of the small SAE's) and highest for {ranked[-1]}
+({area[ranked[-1]]:.3f}). Steps that raise the error: {", ".join(f"{n} ({name})" for name, n in ups.items())}.""")
+
+# %% [markdown]
+# ## What does the model lose?
+#
+# The squared error is the SAE's measure. The model's own is how well it predicts the next token when it has to work with the stitched SAE's output: the cross-entropy loss, at some points of each path.
+
+# %% tags=["hide-input"]
+losses = []
+for p in paths:
+    at = {int(row["point"]): row for row in p.ce}
+    first, inserted, last = (at[n]["ce_spliced"] for n in (0, p.n_inserted, len(p.moves)))
+    between = max(row["ce_spliced"] for n, row in at.items() if p.n_inserted < n < len(p.moves))
+    losses.append({"pair": f"{p.small:,} → {p.large:,}", "clean": at[0]["ce_clean"], "first": first,
+                   "inserted": inserted, "between": between, "last": last})  # fmt: skip
+viz.table(losses, {"pair": ("path", ""), "first": ("small SAE", ".3f"), "inserted": ("novel inserted", ".3f"),
+                   "between": ("worst while swapping", ".3f"), "last": ("large SAE", ".3f")})  # fmt: skip
+
+# %% tags=["remove-input"]
+helped = sum(row["inserted"] < row["first"] for row in losses)
+worse = sum(row["between"] > max(row["inserted"], row["last"]) for row in losses)
+viz.say(f"""**Table 4.4.** Next-token loss in nats (without any SAE: {losses[0]["clean"]:.3f}), best decoder bias at every point.
+Inserting the novel latents lowers it in {helped} of {len(losses)} pairs. While groups are swapped it is, at one of the points
+looked at, higher than at both neighbours in {worse}.""")
+
+# %% [markdown]
+# ## The best of all lists
+#
+# If latents can be carried from one SAE to another, nothing ties you to the SAEs that were trained. Take the latents of *all* sizes, and choose for every size the best dictionary you can put together: start from nothing, and from the trained SAE; always add the latent that lowers the error most; then exchange members as long as it helps. The authors' post calls such SAEs *Frankenstein SAEs*. We choose on training tokens and judge on tokens that neither training nor choice has seen.
+
+# %% tags=["hide-input"]
+gathered = run.gathered("standard-all")
+mentioned = run.gathered("batchtopk-entities")
+columns = {"family": ("family", ""), "size": ("latents", ","), "mse_trained": ("trained", ".3f"), "mse": ("gathered", ".3f"),
+           "change": ("change", "+.1%"), "l0_trained": ("L0, trained", ".2f"), "l0": ("L0, gathered", ".2f")}  # fmt: skip
+both = [
+    row | {"family": word, "change": row["mse"] / row["mse_trained"] - 1}
+    for word, rows in (("ReLU", gathered), ("BatchTopK", mentioned))
+    for row in rows
+]
+viz.table(both, columns)
+
+# %% tags=["remove-input"]
+won, tried_sizes, gain, price = {}, {}, {}, {}
+for word in ("ReLU", "BatchTopK"):
+    here_rows = [row for row in both if row["family"] == word]
+    won[word], tried_sizes[word] = sum(row["change"] < -0.001 for row in here_rows), len(here_rows)
+    gain[word] = min(row["change"] for row in here_rows)
+    price[word] = [row["l0"] / row["l0_trained"] for row in here_rows]
+more = price["ReLU"] + price["BatchTopK"]
+display(
+    viz.say(f"""**Table 4.5.** Held-out MSE and $L_0$ of the trained SAE and of the best dictionary of the same size gathered from all
+sizes of its family (ReLU: all tokens, BatchTopK: entity mentions). The gathered one is lower by more than 0.1% at {
+        won["ReLU"]
+    } of {tried_sizes["ReLU"]} ReLU sizes (by {-gain["ReLU"]:.1%} at best) and at {won["BatchTopK"]} of {
+        tried_sizes["BatchTopK"]
+    } BatchTopK sizes (by {-gain["BatchTopK"]:.1%} at best), with {min(more):.2f} to {max(more):.2f} times the active latents. {
+        "So here the trained SAEs are hard to beat: their latents were trained *together*, and each fills what the others leave. A "
+        "latent from elsewhere was trained beside other neighbours."
+        if won["ReLU"] + won["BatchTopK"] <= len(both) // 2 or max(-gain["ReLU"], -gain["BatchTopK"]) < 0.05
+        else "So training at one size does not find the best dictionary of that size."
+    }"""),
+    viz.claim_box(claim(run, "stitch-gathered")),
+)  # fmt: skip
+
+# %% [markdown]
+# ## Doubt: would any partner do?
+#
+# If swapping did no harm for *any* partner, the groups would mean nothing. So give each group, in place of its own latents of the large SAE, as many others of the reconstruction latents, drawn at random.
+
+# %%
+from canonlib.stitch import Group
+
+draw = torch.Generator().manual_seed(seed)
+shuffled = kept[torch.randperm(len(kept), generator=draw)].tolist()
+others = [Group(g.out, tuple(sorted(shuffled[n : n + len(g.into)])), 0.0) for n, g in enumerate(groups)]
+control = swap_effects(others, ours, theirs, x)
+
+# %% tags=["remove-input"]
+true, false = swaps.delta_mse / before, control.delta_mse / before
+viz.say(
+    f"""Swapped for its own partners, a group changes the error by {true.mean():+.2%} on average (median {
+        true.median():+.2%}); swapped for random ones, by {false.mean():+.1%} (median {false.median():+.1%}). {
+        "The partners matter."
+        if float(false.mean()) > 2 * abs(float(true.mean()))
+        else "The difference is small: at this threshold a swap group says little."
+    }"""
+)
+
+# %% [markdown]
+# ## Are the novel latents what the small SAE lacked?
+#
+# On GPT-2 nobody can say what a small SAE lacks. In the world we can: a fact is *lacking* when no latent of the small SAE detects it with an F1 above 0.7. For the family on entity mentions, how often is the fact or entity that a latent of the large SAE detects best (F1 above 0.7) one that the small SAE lacked? If novelty means news, more often for novel latents than for reconstruction latents.
+
+# %%
+from canonlib.sae.selectivity import fact_membership, selectivity
+
+mentions = run.data.eval.only("entities")
+_, membership = fact_membership()
+told = {n: selectivity(sae, mentions) for n, sae in run.family("batchtopk-entities").saes().items()}
+
+
+def news(p):
+    had_fact, had_entity = told[p.small].own_facts(membership), told[p.small].own_entities()
+    f1, fact = told[p.large].fact_f1(membership).max(1)
+    e1, entity = told[p.large].best_entity()
+    lacked = torch.where(e1 > f1, ~had_entity[entity], ~had_fact[fact])
+    row = {"pair": f"{p.small:,} → {p.large:,}"}
+    for word, mask in (("novel", p.delta_mse < 0), ("old", p.delta_mse >= 0)):
+        speaks = mask & (p.fires > 0) & (torch.maximum(f1, e1) > 0.7)
+        row |= {f"n_{word}": int(speaks.sum()), word: float(lacked[speaks].double().mean())}
+    return row
+
+
+told_rows = [news(p) for p in run.pairs("batchtopk-entities")]
+
+# %% tags=["hide-input"]
+viz.table(told_rows, {"pair": ("pair", ""), "n_novel": ("novel", ","), "novel": ("lacked, novel", ".0%"),
+                      "n_old": ("reconstruction", ","), "old": ("lacked, reconstruction", ".0%")})  # fmt: skip
+
+# %% tags=["remove-input"]
+fair = [row for row in told_rows if min(row["n_novel"], row["n_old"]) >= 5]
+yes = sum(row["novel"] > row["old"] for row in fair)
+viz.say(f"""**Table 4.6.** Latents of the larger SAE that detect a fact or an entity with F1 above 0.7 (their number by class), and
+the share of them whose fact or entity no latent of the smaller SAE detected. In {yes} of the {
+    len(fair)
+} pairs with at least
+five of each, novel latents bring what was lacking more often than reconstruction latents do. {
+    "Novelty in the error and novelty in the facts go together."
+    if yes > 0.8 * len(fair)
+    else "Novelty in the error is not the same as news about the world: a reconstruction latent can be the first to name a "
+    "person whom the small SAE rebuilt from shared parts."
+}""")
+
+# %% [markdown]
+# ## The paper and us
+#
+# The workshop abstract of the stitching work reports a path along which the error falls monotonically. We don't know in which order its swaps were made; ours go from the highest cosine to the lowest. The authors' GPT-2 SAEs have up to 98,304 latents, ours up to 128 on all tokens, on a model of a million parameters that reads one grammar: here the larger dictionaries come close to the number of things that there are to say.
+#
+# ## Exercises
+#
+# **1. Find a split** (easy, 10 minutes). Which group at threshold 0.7 replaces one latent by the most? Do its latents fire on different tokens, as parts of a split should?
+#
+# <details><summary>Hint</summary>
+#
+# `Group.into` holds the latents of the large SAE. Two latents that divide one latent's tokens between them rarely fire together.
+#
+# </details>
+#
+# **Solution.**
+
+# %% tags=["hide-cell"]
+splits = [g for g in groups if g.kind == "1-n"] or groups
+widest = max(splits, key=lambda g: len(g.into))
+on = large.encode(x)[:, list(widest.into)] > 0
+parent = small.encode(x)[:, list(widest.out)].amax(1) > 0
+print(f"latents {widest.out} → {widest.into}, highest cosine {widest.cosine:.2f}")
+print(
+    f"tokens: parent {int(parent.sum()):,}, parts {[int(n) for n in on.sum(0)]}, two at once {int((on.sum(1) > 1).sum()):,}"
+)
+
+# %% [markdown]
+# **2. The best 256** (medium, 15 minutes). Put together the best dictionary of 256 latents from the SAEs on entity mentions. Where do its latents come from, and does it beat the trained SAE of 256 latents on mentions that you did not choose on?
+#
+# <details><summary>Hint</summary>
+#
+# `source` for each SAE on training mentions (`run.data.rows("train", "entities").sample(8_000)`), then `frankenstein`; judge with `reconstruction` on `run.data.eval.only("entities")`.
+#
+# </details>
+#
+# **Solution.**
+
+# %% tags=["hide-cell"]
+row = next(row for row in run.gathered("batchtopk-entities") if row["size"] == 256)
+print(f"from each size: { {int(n): len(latents) for n, latents in row['latents'].items()} }")
+print(
+    f"MSE gathered {row['mse']:.4f}, trained {row['mse_trained']:.4f}; L0 {row['l0']:.2f} and {row['l0_trained']:.2f}"
+)
+
+# %% [markdown]
+# **3. When does a swap hurt?** (harder, pencil). A latent of the small SAE with direction $d$ fires with strength $f$ on a token; the large SAE's partner fires with the same strength and direction $d'$ of the same length, at cosine $c$. By how much does the swap change that token's squared error, if the residual $r$ is orthogonal to both? What if the residual points along $d' - d$?
+#
+# **Solution.** Here $v = f (d - d')$, and $|v|^2 = 2 f^2 (1 - c)$. With $r$ orthogonal to both the change is all of that: at $c = 0.7$ a swap costs $0.6\, f^2$, which is why a threshold of 0.7 is no licence. If $r$ points along $d' - d$, then $r \cdot v = -f |r| |d - d'|$, and the swap pays as long as $|r| > \tfrac12 f |d - d'|$: a swap is a gain when the small SAE's latent was *nearly* the right one and its residual says what was missing.
+
+# %% [markdown]
+# ## Summary
+
+# %% tags=["remove-input"]
+display(
+    viz.say(f"""- A swap puts latents of the larger SAE in the place of those that they restate; its effect is exact and costs a look
+at the tokens of a few latents. Who stands for whom depends on a threshold: at 0.7 {here["placed"]:.0%} of the reconstruction
+latents have a partner, at 0.9 {highest["placed"]:.0%}."""),
+    viz.say(f"""- You can walk from every SAE of the family to the next, and the error is known at every step. Inserting novel
+latents greedily raises it at {sum(bad.values())} of {sum(p.n_inserted for p in paths)} steps; exchanging the rest makes it climb
+in {up} of {len(paths)} paths before it falls to the larger SAE's."""),
+    viz.say(f"""- Dictionaries gathered from all sizes beat the trained ones of equal size by more than 0.1% at {
+        won["ReLU"]} of {tried_sizes["ReLU"]} sizes (ReLU) and {won["BatchTopK"]} of {tried_sizes["BatchTopK"]} (BatchTopK)."""),
+)  # fmt: skip
+
+# %% [markdown]
+# **Next:** dictionaries lack latents and share latents. Are the latents themselves whole? [Are latents atoms?](05-meta-saes.ipynb)
