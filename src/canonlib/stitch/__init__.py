@@ -1,8 +1,8 @@
 """SAE stitching: what each latent of a large SAE adds to a small one, and SAEs built of both."""
 
+from canonlib.stitch.assembly import Part, combine, insert, swap
 from canonlib.stitch.classes import Classes, Predictor, auc_interval, classify, cosine_predictor
-from canonlib.stitch.combine import Part, combine, insert, swap
-from canonlib.stitch.frankenstein import Frankenstein, frankenstein
+from canonlib.stitch.gathering import Frankenstein, frankenstein
 from canonlib.stitch.greedy import Greedy, greedy_order
 from canonlib.stitch.groups import Group, SwapEffects, swap_effects, swap_groups
 from canonlib.stitch.insertion import InsertionEffects, insertion_effects

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from canonlib.compare import pairs_above
-from canonlib.stitch.combine import Latents, checked_latents
+from canonlib.stitch.assembly import Latents, checked_latents
 from canonlib.stitch.running import Change, Running, Source, into, out
 from canonlib.stitch.support import require_stitchable
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from canonlib.errors import ConfigError, unknown
-from canonlib.stitch.combine import Part, checked_latents, combine
+from canonlib.stitch.assembly import Part, checked_latents, combine
 from canonlib.stitch.groups import Group
 from canonlib.stitch.running import Array, Running, Source, into, out
 from canonlib.stitch.support import require_stitchable

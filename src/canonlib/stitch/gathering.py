@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from canonlib.errors import ConfigError, require_positive
-from canonlib.stitch.combine import Part, combine
+from canonlib.stitch.assembly import Part, combine
 from canonlib.stitch.greedy import Greedy
 from canonlib.stitch.running import Running, Source, into
 
