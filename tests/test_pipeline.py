@@ -152,7 +152,7 @@ def test_kill_9_in_training_and_run_again(tmp_path: Path) -> None:
         assert time.monotonic() < limit, "workers outlived their parent"
         time.sleep(0.1)
     done = {p.parent.name for p in (tmp_path / "store").glob("sae/*/manifest.json")}
-    out = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=True)
+    out = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, check=True)
     assert out.stdout.strip() == "5"
     everything = {p.parent.name for p in (tmp_path / "store").glob("sae/*/manifest.json")}
     assert done < everything
@@ -205,14 +205,14 @@ def test_stopped_in_every_stage_and_run_again(run: Run, tmp_path: Path) -> None:
     for i, room in enumerate(rooms):  # both ways of stopping, by turns: each process spends seconds on its imports
         how = ("SIGKILL", "SIGINT")[i % 2]
         command = [sys.executable, str(tmp_path / "go.py"), str(store.root), room, how]
-        ended = subprocess.run(command, env=env, start_new_session=True, capture_output=True, timeout=120)
+        ended = subprocess.run(command, env=env, start_new_session=True, capture_output=True, timeout=600)
         assert ended.returncode != 0, room
         now = set(contents(store))
         assert finished <= now, f"stopping in {room} lost artefacts"
         assert not [key for key in now if key.startswith(f"{room}/")]
         finished = now
     command = [sys.executable, str(tmp_path / "go.py"), str(store.root), "none", "SIGINT"]
-    subprocess.run(command, env=env, start_new_session=True, timeout=240, check=True, capture_output=True)
+    subprocess.run(command, env=env, start_new_session=True, timeout=900, check=True, capture_output=True)
     assert contents(store) == contents(run.store)
     assert not list(store.root.glob("*/.building-*"))
     assert not list(store.root.glob("*/.checkpoint-*"))
