@@ -11,7 +11,6 @@ Both weight gradients are sums over the tokens of each latent: sparse matrices t
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from canonlib.sae.entries import Entries
+from canonlib.sae.entries import Entries, compressed_rows
 
 
 @dataclass
@@ -83,10 +82,7 @@ def weighted_sums(
     """
     if out is not None and rows.device.type == "cpu" and torch.backends.mkl.is_available():
         shape = (len(offsets) - 1, len(rows))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            matrix = torch.sparse_csr_tensor(offsets, index, weight, shape, check_invariants=False)
-        return torch.addmm(out, matrix, rows, beta=0, out=out)
+        return torch.addmm(out, compressed_rows(offsets, index, weight, shape), rows, beta=0, out=out)
     return F.embedding_bag(index, rows, offsets[:-1].to(index.dtype), mode="sum", per_sample_weights=weight)
 
 

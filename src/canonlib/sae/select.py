@@ -40,11 +40,11 @@ class Selector:
         """
         if self._threshold is None:
             self._threshold = self._guess(x, encoder, n_active)
-        half = pays(x, len(encoder.weight))
-        if half:
+        search = self._candidates
+        if pays(x, len(encoder.weight)):
             self._preselector.round(x, encoder)
+            search = self._rounded_candidates
         while True:
-            search = self._rounded_candidates if half else self._candidates
             flat, value = search(x, encoder, self._threshold)
             if len(flat) >= n_active or self._threshold == 0.0:
                 break

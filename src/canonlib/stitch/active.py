@@ -7,12 +7,11 @@ gathering rows: in single-thread timings at d_model 128 and 768 an active entry 
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import torch
 
-from canonlib.sae.entries import positions, row_offsets
+from canonlib.sae.entries import compressed_rows, dots, positions, row_offsets
 
 DENSE_ABOVE = 1 / 16
 
@@ -29,7 +28,9 @@ class Active:
 
     def residual(self, x: torch.Tensor, w_dec: torch.Tensor, b_dec: torch.Tensor) -> torch.Tensor:
         """x(t) - b_dec - Σ_j f_j(t) d_j ``[n_tokens, d_model]``."""
-        rows = self._rows(self.value) if self.dense is None else self.dense
+        rows = self.dense
+        if rows is None:
+            rows = compressed_rows(self.offsets, self.latent, self.value, self.shape)
         return torch.addmm(x - b_dec, rows, w_dec, alpha=-1)
 
     def fires(self) -> torch.Tensor:
@@ -48,20 +49,8 @@ class Active:
         """Σ_t f_j(t) r(t)·d_j in float64, ``[n_latents]``; ``residual`` r is ``[n_tokens, d_model]``."""
         if self.dense is not None:
             return ((self.dense.T @ residual) * w_dec).sum(1, dtype=torch.float64)
-        dots = torch.sparse.sampled_addmm(self._rows(torch.zeros_like(self.value)), residual, w_dec.T, beta=0.0)
-        return self._sum_by_latent(self.value.double() * dots.values().double())
-
-    def _rows(self, value: torch.Tensor) -> torch.Tensor:
-        """``value`` ``[n_active]`` as torch's compressed sparse rows."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            return torch.sparse_csr_tensor(
-                self.offsets,
-                self.latent,
-                value,
-                self.shape,
-                check_invariants=False,  # they hold by construction, and checking takes longer than the products
-            )
+        along = dots(self.offsets, self.latent, residual, w_dec)
+        return self._sum_by_latent(self.value.double() * along.double())
 
     def _sum_by_latent(self, weights: torch.Tensor) -> torch.Tensor:
         return torch.bincount(self.latent, weights=weights, minlength=self.shape[1])
