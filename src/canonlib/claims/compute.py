@@ -175,8 +175,8 @@ def stitch_path(run: Run) -> Claim:
     """The error along the whole way from each size to the next."""
     paths = run.paths(STITCHED)
     steps = sum(p.n_inserted for p in paths)
-    falls = sum(int((p.mse["best"][: p.n_inserted + 1].diff() <= 0).sum()) for p in paths)
-    climbs = [float(p.mse["best"][p.n_inserted :].max() / p.mse["best"][p.n_inserted]) - 1 for p in paths]
+    falls = steps - sum(p.n_rises for p in paths)
+    climbs = [p.climb for p in paths]
     climbing = [c for c in climbs if c > 0.001]
     return _claim(
         run, falls == steps and not climbing, id="stitch-path", chapter=4, bound="at every insertion and every swap",

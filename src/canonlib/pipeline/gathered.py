@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from canonlib.activations import Activations
+from canonlib.pipeline.stitching import ENGINE
 from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json
 
-CODE = (
-    "canonlib.stitch",
-    "canonlib.compare",
-    "canonlib.sae.metrics",
-    "canonlib.sae.entries",
-    "canonlib.pipeline.gathered",
-)
+CODE = (*ENGINE, __name__)
 SEARCH_TOKENS = 20_000
 """Training tokens on which latents are chosen; the outcome is judged on the evaluation split."""
 EXCHANGES = 50
@@ -24,8 +19,7 @@ def gathered(trained: TrainedFamily, store: Store, data: Activations, progress: 
     """For each dictionary size of a family a row, from the store or computed now.
 
     Keys: ``size`` (latents allowed), ``n_latents`` (taken), ``mse``, ``l0`` and ``mse_trained``, ``l0_trained`` on the
-    evaluation split; ``mse_rebiased``, the trained SAE's with the best decoder bias of the search's tokens, which the
-    gathered dictionary has too; ``latents``: for each size of the family those that were taken; ``start`` and
+    evaluation split; ``latents``: for each size of the family those that were taken; ``start`` (a size) and
     ``exchanges`` as in ``stitch.Frankenstein``.
     """
     config = {
@@ -43,6 +37,7 @@ def gathered(trained: TrainedFamily, store: Store, data: Activations, progress: 
 def _rows(trained: TrainedFamily, data: Activations, progress: bool) -> list[dict[str, Any]]:
     from tqdm.auto import tqdm
 
+    from canonlib.sae.metrics import reconstruction
     from canonlib.stitch import frankenstein, source
 
     which = trained.family.tokens
@@ -53,22 +48,10 @@ def _rows(trained: TrainedFamily, data: Activations, progress: bool) -> list[dic
     for size in tqdm(trained.sizes, desc=f"gather {trained.family.name}", unit="size", disable=not progress):
         found = frankenstein(sources, size, search, EXCHANGES)
         taken = {str(n): list(chosen) for n, chosen in zip(saes, found.latents, strict=True)}
-        rows.append({"size": size, **_compared(saes[size], found, search, held_out), "latents": taken,
-                     "start": None if found.start is None else list(saes)[found.start], "exchanges": found.exchanges})  # fmt: skip
+        ours, theirs = reconstruction(found.sae, held_out), reconstruction(saes[size], held_out)
+        rows.append({
+            "size": size, "n_latents": found.sae.cfg.d_sae, "mse": ours.mse, "l0": ours.l0, "mse_trained": theirs.mse,
+            "l0_trained": theirs.l0, "latents": taken, "exchanges": found.exchanges,
+            "start": None if found.start is None else list(saes)[found.start],
+        })  # fmt: skip
     return rows
-
-
-def _compared(sae: Any, found: Any, search: Any, held_out: Any) -> dict[str, float]:
-    import torch
-
-    from canonlib.sae.metrics import reconstruction
-    from canonlib.stitch import Part, Running, combine, into, source
-
-    running, own = Running(search), source(sae, search)
-    running.move(into(own, range(sae.cfg.d_sae)))
-    rebiased = combine([Part(sae, range(sae.cfg.d_sae))], torch.from_numpy(running.best_bias))
-    ours, theirs = reconstruction(found.sae, held_out), reconstruction(sae, held_out)
-    return {
-        "n_latents": found.sae.cfg.d_sae, "mse": ours.mse, "l0": ours.l0, "mse_trained": theirs.mse,
-        "l0_trained": theirs.l0, "mse_rebiased": reconstruction(rebiased, held_out).mse,
-    }  # fmt: skip

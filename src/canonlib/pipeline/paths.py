@@ -9,14 +9,12 @@ from typing import Any
 import torch
 
 from canonlib.activations import Activations, documents
+from canonlib.pipeline.stitching import ENGINE
 from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json, write_tensors
 from canonlib.tiers import Tier
 
-CODE = (
-    "canonlib.stitch", "canonlib.compare", "canonlib.sae.metrics", "canonlib.sae.entries", "canonlib.sae.evaluation",
-    "canonlib.pipeline.paths",
-)  # fmt: skip
+CODE = (*ENGINE, "canonlib.sae.evaluation", __name__)
 ORDERS = ("greedy", "effect", "cosine", "random")
 """Orders in which novel latents are inserted; the first is the one that the figures follow."""
 GROUP_THRESHOLD = 0.7
@@ -56,6 +54,17 @@ class StoredPath:
     def n_swapped(self) -> int:
         """Point at which the last group is swapped."""
         return self.n_inserted + sum(move["kind"] == "swap" for move in self.moves)
+
+    @property
+    def n_rises(self) -> int:
+        """Insertions that raised the error, under the best bias at every point."""
+        return int((self.mse["best"][: self.n_inserted + 1].diff() > 0).sum())
+
+    @property
+    def climb(self) -> float:
+        """How far, at most, the error lies above what the last insertion left, as a share of it; 0 when it only falls."""
+        after = self.mse["best"][self.n_inserted :]
+        return float(after.max() / after[0]) - 1
 
 
 def orders(name: str, small: Any, large: Any, novel: list[int], effect: torch.Tensor, cosine: torch.Tensor,

@@ -13,9 +13,9 @@ from canonlib.activations import Activations
 from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json, write_tensors
 
-CODE = (
-    "canonlib.stitch", "canonlib.compare", "canonlib.sae.metrics", "canonlib.sae.entries", "canonlib.pipeline.stitching",
-)  # fmt: skip
+ENGINE = ("canonlib.stitch", "canonlib.compare", "canonlib.sae.metrics", "canonlib.sae.entries")
+"""What decides every stitching result; each stage adds its own room."""
+CODE = (*ENGINE, __name__)
 
 
 @dataclass(frozen=True, eq=False)

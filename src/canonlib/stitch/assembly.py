@@ -152,10 +152,8 @@ def _joined(parts: Sequence[Part], chosen: list[list[int]], bias: torch.Tensor) 
     shift = bias * parts[0].sae.cfg.apply_b_dec_to_input
     columns, biases, thresholds, rows = [], [], [], []
     for part, latents in zip(parts, chosen, strict=True):
-        theirs, pick = (
-            _Encoder(*(t.to(device) for t in _encoder(part.sae))),
-            torch.tensor(latents, device=device).long(),
-        )
+        theirs = _Encoder(*(t.to(device) for t in _encoder(part.sae)))
+        pick = torch.tensor(latents, dtype=torch.long, device=device)
         columns.append(theirs.w_enc[:, pick])
         biases.append(theirs.b_enc[pick] + (shift - theirs.shift) @ columns[-1])
         thresholds.append(theirs.threshold[pick])

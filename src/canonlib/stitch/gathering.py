@@ -16,7 +16,7 @@ import torch
 from canonlib.errors import ConfigError, require_positive
 from canonlib.stitch.assembly import Part, combine
 from canonlib.stitch.greedy import Greedy
-from canonlib.stitch.running import Running, Source, into
+from canonlib.stitch.running import Running, Source
 
 _TRIED = 8
 """Members that are tried for an exchange, those first whose loss would raise the error least."""
@@ -64,14 +64,11 @@ def frankenstein(
 
 
 def _grow(sources: Sequence[Source], start: int | None, budget: int, activations: Any, exchanges: int) -> Frankenstein:
-    running = Running(activations)
-    inside: list[list[int]] = [[] for _ in sources]
-    if start is not None:
-        inside[start] = list(range(len(sources[start].rows)))
-        running.move(into(sources[start], inside[start]))
+    running = Running(activations, None if start is None else sources[start])
+    inside = [range(len(s.rows)) if i == start else range(0) for i, s in enumerate(sources)]
     greedy = Greedy(running, sources, inside)
     while running.size < budget:
-        effect, number, latent = greedy.best(take_out=False)
+        effect, number, latent = greedy.best()
         if effect >= 0:
             break
         greedy.move(number, latent)
@@ -98,7 +95,7 @@ def _exchange_one(greedy: Greedy) -> bool:
     before = greedy.running.mse(greedy.running.best_bias)
     for number, latent in greedy.least_missed(_TRIED):
         greedy.move(number, latent)
-        effect, other, chosen = greedy.best(take_out=False)
+        effect, other, chosen = greedy.best()
         if (other, chosen) != (number, latent) and np.isfinite(effect):
             greedy.move(other, chosen)
             if greedy.running.mse(greedy.running.best_bias) < before * (1 - 1e-9):

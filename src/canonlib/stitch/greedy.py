@@ -71,16 +71,14 @@ class Greedy:
         for one, latents in zip(self.candidates, inside or [[] for _ in sources], strict=True):
             one.inside[list(latents)] = True
 
-    def best(self, take_out: bool, among: Sequence[Array] | None = None) -> tuple[float, int, int]:
-        """Effect on the SSE, source and latent of the best single insertion (or, with ``take_out``, removal).
+    def best(self, among: Sequence[Array] | None = None) -> tuple[float, int, int]:
+        """Effect on the SSE, source and latent of the best single insertion.
 
         among: for each source a mask of the latents that may be chosen. The effect is infinite when there is none.
         """
         best = (np.inf, -1, -1)
         for number, one in enumerate(self.candidates):
-            allowed = one.inside == take_out
-            if not take_out:
-                allowed = allowed & (one.sums > 0)
+            allowed = ~one.inside & (one.sums > 0)
             if among is not None:
                 allowed = allowed & among[number]
             effects = np.where(allowed, one.effects(self.running, self.b_dec), np.inf)
@@ -117,14 +115,12 @@ def greedy_order(small: Source, large: Source, latents: Sequence[int], activatio
     Those that would raise it by the time they are due come last, the least harmful first. The decoder bias is the small
     SAE's.
     """
-    running = Running(activations)
-    running.move(into(small, range(len(small.rows))))
-    greedy = Greedy(running, [large], b_dec=small.sae.b_dec.detach().double().cpu().numpy())
+    greedy = Greedy(Running(activations, small), [large], b_dec=small.b_dec)
     left = np.zeros(len(large.rows), dtype=bool)
     left[list(latents)] = True
     order = []
     while left.any():
-        effect, _, latent = greedy.best(take_out=False, among=[left])
+        effect, _, latent = greedy.best(among=[left])
         if not np.isfinite(effect):  # those that never fire
             break
         greedy.move(0, latent)

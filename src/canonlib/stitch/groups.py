@@ -93,11 +93,9 @@ def swap_effects(groups: Sequence[Group], small: Source, large: Source, activati
     ``activations`` ``[n_tokens, d_model]`` are those that ``small`` and ``large`` were made of. Exact: within a group
     latents act on one another's tokens, and that is part of the effect.
     """
-    running = Running(activations)
-    running.move(into(small, range(small.sae.cfg.d_sae)))
-    b_dec = small.sae.b_dec.detach().double().cpu().numpy()
+    running = Running(activations, small)
     changes: list[Change] = [running.change(out(small, g.out), into(large, g.into)) for g in groups]
     return SwapEffects(
-        torch.tensor([c.effect(b_dec) / running.residual.size for c in changes], dtype=torch.float64),
+        torch.tensor([c.effect(small.b_dec) / running.residual.size for c in changes], dtype=torch.float64),
         torch.tensor([c.active / running.n_tokens for c in changes], dtype=torch.float64),
     )

@@ -79,8 +79,7 @@ class Path:
             raise unknown("bias", kind, BIASES)
         if kind == "best":
             return self.best_bias[point]
-        share = point / max(1, len(self.moves)) if kind == "travelling" else 0.0
-        return (1 - share) * _bias(self.small) + share * _bias(self.large)
+        return self.small.b_dec if kind == "small" else _travelling(self.small, self.large, point, len(self.moves))
 
     def sae(self, point: int, bias: Bias = "best") -> Any:
         """The stitched SAE at that point, a SAELens SAE whose error is the path's to the SAE's own precision."""
@@ -103,16 +102,13 @@ def walk(small: Source, large: Source, moves: Sequence[Move], activations: Any, 
     from tqdm.auto import tqdm
 
     require_stitchable(small.sae, large.sae)
-    running = Running(activations)
-    running.move(into(small, range(len(small.rows))))
-    start, end = _bias(small), _bias(large)
+    running = Running(activations, small)
     points: list[tuple[float, float, float, float, int]] = []
-    best = np.empty((len(moves) + 1, len(start)))
+    best = np.empty((len(moves) + 1, len(small.b_dec)))
 
     def note(point: int) -> None:
-        share = point / max(1, len(moves))
         best[point] = running.best_bias
-        biases = (start, (1 - share) * start + share * end, best[point])
+        biases = (small.b_dec, _travelling(small, large, point, len(moves)), best[point])
         points.append((*(running.mse(b) for b in biases), running.l0, running.size))  # type: ignore[arg-type]
 
     note(0)
@@ -124,5 +120,7 @@ def walk(small: Source, large: Source, moves: Sequence[Move], activations: Any, 
     return Path(small, large, tuple(moves), mse, columns[3].clone(), columns[4].long(), best)
 
 
-def _bias(source: Source) -> Array:
-    return source.sae.b_dec.detach().double().cpu().numpy()
+def _travelling(small: Source, large: Source, point: int, n_moves: int) -> Array:
+    """The bias that goes in a straight line from the small SAE's to the large SAE's, ``[d_model]``."""
+    share = point / max(1, n_moves)
+    return (1 - share) * small.b_dec + share * large.b_dec

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -40,10 +41,16 @@ class Source:
     rows: Array
     """[n_latents, d_model] decoder directions, as the SAE adds them."""
 
-    @property
+    @cached_property
     def counts(self) -> Array:
         """[n_latents] tokens on which each latent fires."""
         return np.diff(self.fires.indptr)
+
+    @cached_property
+    def b_dec(self) -> Array:
+        """[d_model] the SAE's decoder bias."""
+        bias: Array = self.sae.b_dec.detach().double().cpu().numpy()
+        return bias
 
 
 @torch.no_grad()
@@ -104,13 +111,18 @@ class Change(NamedTuple):
 
 
 class Running:
-    """The residual of a dictionary that begins empty; ``residual`` is ``[n_tokens, d_model]``, before any bias."""
+    """The residual of a dictionary on some tokens; ``residual`` is ``[n_tokens, d_model]``, before any bias.
 
-    def __init__(self, activations: Any) -> None:
+    The dictionary begins with all latents of ``start``, or empty.
+    """
+
+    def __init__(self, activations: Any, start: Source | None = None) -> None:
         self.residual: Array = np.concatenate([b.double().numpy() for b in blocks(activations, 65_536)])
         self.total: Array = self.residual.sum(0)
         self.squares = float(np.vdot(self.residual, self.residual))
         self.active, self.size = 0, 0
+        if start is not None:
+            self.move(into(start, range(len(start.rows))))
 
     @property
     def n_tokens(self) -> int:
