@@ -18,18 +18,16 @@ from canonlib.compare import pairs_above
 from canonlib.errors import ConfigError
 from canonlib.sae.metrics import reconstruction
 from canonlib.stitch import (
-    Greedy,
     Group,
+    Mixture,
     Move,
     Part,
-    Running,
     combine,
     frankenstein,
     greedy_order,
     insertion_effects,
-    into,
     plan,
-    source,
+    pool,
     swap,
     swap_effects,
     swap_groups,
@@ -76,7 +74,7 @@ def some_path(a: Any, b: Any, x: torch.Tensor, threshold: float = 0.3) -> Any:
     novel = (effects.delta_mse < 0).nonzero()[:, 0].tolist()
     rest = [j for j in range(N_LARGE) if j not in novel]
     groups = swap_groups(a, b, threshold, of_large=rest)
-    return walk(source(a, x), source(b, x), plan(N_SMALL, N_LARGE, novel, groups), x)
+    return walk(pool([a, b], x, batch_size=7), plan(N_SMALL, N_LARGE, novel, groups))
 
 
 @pytest.mark.parametrize("small", KINDS)
@@ -144,7 +142,7 @@ def test_a_saved_batchtopk_can_be_stitched_and_a_training_one_is_refused(tmp_pat
         mse, _ = brute([(a, kept), (b, new)], torch.from_numpy(path.bias(point)), x)
         assert float(path.mse["best"][point]) == pytest.approx(mse, rel=1e-6)
     with pytest.raises(ConfigError, match="compete for places"):
-        source(training, x)
+        pool([training], x)
 
 
 def test_groups_by_hand() -> None:
@@ -175,7 +173,7 @@ def test_groups_by_hand() -> None:
 def test_swap_effects_equal_the_swapped_saes() -> None:
     (a, b), x = pair("jumprelu", "standard"), random_activations(40)
     groups = [Group((0,), (3,), 0.0), Group((1, 2), (1, 2, 5), 0.0), Group((4,), (0,), 0.0), Group((), (6,), 0.0)]
-    effects = swap_effects(groups, source(a, x), source(b, x), x)
+    effects = swap_effects(pool([a, b], x), groups)
     before = reconstruction(a, x)
     for group, mse, l0 in zip(groups, effects.delta_mse.tolist(), effects.delta_l0.tolist(), strict=True):
         after = reconstruction(swap(a, b, group.out, group.into), x)
@@ -186,40 +184,58 @@ def test_swap_effects_equal_the_swapped_saes() -> None:
 
 
 @pytest.mark.parametrize("best", [True, False])
-def test_greedy_effects_follow_the_dictionary(best: bool) -> None:
+def test_effects_follow_the_mixture(best: bool) -> None:
     (a, b), x = pair("standard", "jumprelu"), random_activations(40)
     b_dec = None if best else a.b_dec.detach().double().numpy()
-    running, sources = Running(x), [source(a, x), source(b, x)]
-    running.move(into(sources[0], range(N_SMALL)))
-    greedy = Greedy(running, sources, [range(N_SMALL), []], b_dec)
-    for number, latent in ((1, 3), (0, 2), (1, 1), (1, 2), (1, 3), (0, 2)):
-        greedy.move(number, latent)
-        inside = [np.flatnonzero(one.inside).tolist() for one in greedy.candidates]
+    mixture = Mixture(pool([a, b], x, batch_size=16), start=0)
 
-        def mse(inside: list[list[int]]) -> float:
-            parts = list(zip((a, b), inside, strict=True))
-            bias = a.b_dec.detach()
-            if best:
-                bias = (x - sum(s.encode(x)[:, i] @ s.W_dec[i] for s, i in parts)).mean(0).detach()
-            return brute(parts, bias, x)[0]
+    def mse(numbers: set[int]) -> float:
+        inside = [i for i in numbers if i < N_SMALL], [i - N_SMALL for i in numbers if i >= N_SMALL]
+        parts = [(sae, sorted(latents)) for sae, latents in zip((a, b), inside, strict=True)]
+        bias = a.b_dec.detach()
+        if best:
+            bias = (x - sum(s.encode(x)[:, i] @ s.W_dec[i] for s, i in parts)).mean(0).detach()
+        return brute(parts, bias, x)[0]
 
-        now = mse(inside)
-        for which, one in enumerate(greedy.candidates):
-            effects = one.effects(running, b_dec) / x.numel()
-            for j in range(len(one.inside)):
-                changed = [list(i) for i in inside]
-                changed[which].remove(j) if j in changed[which] else changed[which].append(j)
-                assert float(effects[j]) == pytest.approx(mse(changed) - now, rel=1e-6, abs=1e-10)
+    members = set(range(N_SMALL))
+    for numbers in ([9], [2, 7], [8, 9], [2]):
+        preview, before = mixture.preview(numbers), mse(members)
+        mixture.change(numbers)
+        members ^= set(numbers)
+        assert set(np.flatnonzero(mixture.inside)) == members
+        assert (mixture.size, mixture.mse(b_dec)) == (len(members), pytest.approx(mse(members), rel=1e-9))
+        if not best:
+            assert preview.effect(b_dec) / x.numel() == pytest.approx(mse(members) - before, rel=1e-9)
+        effects = mixture.effects(b_dec) / x.numel()
+        for i in range(N_SMALL + N_LARGE):
+            assert float(effects[i]) == pytest.approx(mse(members ^ {i}) - mse(members), rel=1e-6, abs=1e-10)
+
+
+def test_a_pool_holds_what_latents_do_together() -> None:
+    (a, b), x = pair("gated", "standard"), random_activations(30)
+    both = pool([a, b], x, batch_size=11)
+    out = torch.cat([sae.encode(x)[..., None] * sae.W_dec for sae in (a, b)], dim=1).detach()  # [tokens, latents, d]
+    np.testing.assert_allclose(both.gram.toarray(), torch.einsum("tid,tjd->ij", out, out), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(both.projection, torch.einsum("tid,td->i", out, x), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(both.writes, out.sum(0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(both.fires, (out.abs().sum(2) > 0).sum(0))
+    empty = Mixture(both)
+    assert (empty.size, empty.l0) == (0, 0)
+    assert empty.mse() == pytest.approx(float((x - x.mean(0)).square().mean()), rel=1e-12)
+    assert empty.mse(np.zeros(12)) == pytest.approx(float(x.square().mean()), rel=1e-12)
+    assert both.sizes() == (N_SMALL, N_LARGE)
+    assert both.numbers(1, [0, 8]) == [N_SMALL, N_SMALL + 8]
 
 
 def test_greedy_order_takes_the_best_first_and_the_silent_last() -> None:
     (a, b), x = pair("standard", "standard"), random_activations(40)
-    order = greedy_order(source(a, x), source(b, x), range(N_LARGE), x)
+    both = pool([a, b], x)
+    order = greedy_order(both, range(N_LARGE))
     assert sorted(order) == list(range(N_LARGE))
     assert order[0] == int(insertion_effects(a, b, x).delta_mse.argmin())
     assert order[-1] == 0
     assert abs(order.index(1) - order.index(2)) >= 1
-    assert greedy_order(source(a, x), source(b, x), [4, 7], x) in ([4, 7], [7, 4])
+    assert greedy_order(both, [4, 7]) in ([4, 7], [7, 4])
 
 
 def planted() -> tuple[list[Any], torch.Tensor]:
@@ -240,15 +256,14 @@ def planted() -> tuple[list[Any], torch.Tensor]:
 
 def test_a_gathered_dictionary_is_the_best_there_is() -> None:
     saes, x = planted()
-    sources = [source(sae, x) for sae in saes]
+    everything = pool(saes, x)
     for budget in (1, 3, 4, 5):
-        found = frankenstein(sources, budget, x)
+        found = frankenstein(everything, budget)
         every = [(n, j) for n, sae in enumerate(saes) for j in range(sae.cfg.d_sae)]
         errors = []
         for chosen in combinations(every, budget):
-            running = Running(x)
-            running.move(*(into(sources[n], [j]) for n, j in chosen))
-            errors.append(running.mse(running.best_bias))
+            left = x - sum(saes[n].encode(x)[:, [j]] @ saes[n].W_dec[[j]] for n, j in chosen).detach()
+            errors.append(float((left - left.mean(0)).square().mean()))
         assert found.mse == pytest.approx(min(errors), abs=1e-12)
         assert sum(map(len, found.latents)) == found.sae.cfg.d_sae == budget
         measured = reconstruction(found.sae, x)
@@ -257,7 +272,7 @@ def test_a_gathered_dictionary_is_the_best_there_is() -> None:
 
 def test_more_is_not_taken_than_helps() -> None:
     saes, x = planted()
-    found = frankenstein([source(sae, x) for sae in saes], 12, x)
+    found = frankenstein(pool(saes, x), 12)
     assert found.mse == pytest.approx(0, abs=1e-12)
     assert sum(map(len, found.latents)) < 12 or found.start == 2
 
@@ -292,17 +307,24 @@ def test_bad_input_is_named() -> None:
         plan(N_SMALL, N_LARGE, [], [Group((0,), (1,), 0.9), Group((0,), (2,), 0.8)])
     with pytest.raises(ConfigError, match=r"threshold must lie between -1 and 1, got 1\.5"):
         swap_groups(a, b, 1.5)
-    with pytest.raises(ConfigError, match="at least one source"):
-        frankenstein([], 3, x)
+    with pytest.raises(ConfigError, match="at least one SAE"):
+        pool([], x)
+    both = pool([a, b], x)
     with pytest.raises(ConfigError, match="budget"):
-        frankenstein([source(a, x)], 0, x)
-    path = walk(source(a, x), source(b, x), [Move("insert", (), (3,))], x)
+        frankenstein(both, 0)
+    with pytest.raises(ConfigError, match="the pool holds 3, not 2"):
+        walk(pool([a, b, a], x), [])
+    with pytest.raises(ConfigError, match="outside the large SAE's range 0 to 8"):
+        walk(both, [Move("insert", (), (9,))])
+    path = walk(both, [Move("insert", (), (3,))])
     with pytest.raises(ConfigError, match="points 0 to 1"):
         path.sae(2)
     with pytest.raises(ConfigError, match="bias"):
         path.bias(0, "other")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="d_in"):
-        source(a, x[:, :5])
+        pool([a], x[:, :5])
+    with pytest.raises(ConfigError, match="not one activation space"):
+        pool([a, random_sae("standard", 4, d_in=5)], x)
 
 
 def test_pairs_above_by_brute_force() -> None:

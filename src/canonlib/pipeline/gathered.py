@@ -10,9 +10,9 @@ from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json
 
 CODE = (*ENGINE, __name__)
-SEARCH_TOKENS = 20_000
+SEARCH_TOKENS = 100_000
 """Training tokens on which latents are chosen; the outcome is judged on the evaluation split."""
-EXCHANGES = 50
+EXCHANGES = 200
 
 
 def gathered(trained: TrainedFamily, store: Store, data: Activations, progress: bool = True) -> list[dict[str, Any]]:
@@ -38,15 +38,14 @@ def _rows(trained: TrainedFamily, data: Activations, progress: bool) -> list[dic
     from tqdm.auto import tqdm
 
     from canonlib.sae.metrics import reconstruction
-    from canonlib.stitch import frankenstein, source
+    from canonlib.stitch import frankenstein, pool
 
     which = trained.family.tokens
     search = data.rows("train", which).sample(SEARCH_TOKENS)
     held_out, saes = data.eval.only(which).activations, trained.saes()
-    sources = [source(sae, search) for sae in saes.values()]
-    rows = []
+    everything, rows = pool(list(saes.values()), search), []
     for size in tqdm(trained.sizes, desc=f"gather {trained.family.name}", unit="size", disable=not progress):
-        found = frankenstein(sources, size, search, EXCHANGES)
+        found = frankenstein(everything, size, EXCHANGES)
         taken = {str(n): list(chosen) for n, chosen in zip(saes, found.latents, strict=True)}
         ours, theirs = reconstruction(found.sae, held_out), reconstruction(saes[size], held_out)
         rows.append({

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,17 +14,24 @@ from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json, write_tensors
 from canonlib.tiers import Tier
 
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+    from canonlib.stitch import InsertionEffects, Move, Path, Pool
+
 CODE = (*ENGINE, "canonlib.sae.evaluation", __name__)
-ORDERS = ("greedy", "effect", "cosine", "random")
-"""Orders in which novel latents are inserted; the first is the one that the figures follow."""
+INSERTIONS = ("greedy", "effect", "cosine", "random")
+"""Orders in which novel latents are inserted; swaps follow from the highest cosine down, and then the rest."""
+ORDERS = (*INSERTIONS, "greedy-swaps", "free", "ungrouped")
+"""As well: inserted and then exchanged greedily; every move greedily, of whatever kind; and, as a control, inserted and
+then exchanged greedily latent by latent, without groups. The first is the one that the figures follow."""
+FEW = {"greedy": 10, "greedy-swaps": 10}
+FULL = {"greedy": 10, "greedy-swaps": 1_000}
+"""By order, at how many points of a path the model's loss is taken at most, beside its ends and the last insertion."""
 GROUP_THRESHOLD = 0.7
 """Decoder cosine from which latents are joined into swap groups: the meta-SAE post's, for GPT-2."""
-PATH_TOKENS = 30_000
-"""Evaluation tokens on which paths are walked."""
-CE_DOCUMENTS = 100
+CE_DOCUMENTS = 50
 """Evaluation documents on which the model's loss is taken at a point."""
-CE_POINTS = 3
-"""Points of a path at which the model's loss is taken, beside the two ends and the last insertion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +54,7 @@ class StoredPath:
 
     @property
     def n_inserted(self) -> int:
-        """Number of novel latents: the moves before the first swap."""
+        """Number of novel latents: except in the ``free`` order, the moves before the first swap."""
         return sum(move["kind"] == "insert" for move in self.moves)
 
     @property
@@ -58,50 +65,43 @@ class StoredPath:
     @property
     def n_rises(self) -> int:
         """Insertions that raised the error, under the best bias at every point."""
-        return int((self.mse["best"][: self.n_inserted + 1].diff() > 0).sum())
+        rose = self.mse["best"].diff() > 0
+        return sum(move["kind"] == "insert" and bool(up) for move, up in zip(self.moves, rose, strict=True))
 
     @property
     def climb(self) -> float:
-        """How far, at most, the error lies above what the last insertion left, as a share of it; 0 when it only falls."""
-        after = self.mse["best"][self.n_inserted :]
-        return float(after.max() / after[0]) - 1
-
-
-def orders(name: str, small: Any, large: Any, novel: list[int], effect: torch.Tensor, cosine: torch.Tensor,
-           rows: Any, seed: int = 0) -> list[int]:  # fmt: skip
-    """``novel`` latents in the order of that name; small and large are sources (``stitch.source``) on ``rows``."""
-    from canonlib.stitch import greedy_order
-
-    if name == "greedy":
-        return greedy_order(small, large, novel, rows)
-    if name == "random":
-        shuffled = torch.randperm(len(novel), generator=torch.Generator().manual_seed(seed))
-        return [novel[i] for i in shuffled.tolist()]
-    key = {"effect": effect, "cosine": cosine}[name]
-    return sorted(novel, key=lambda j: float(key[j]))
+        """How far, at most, the error lies above the least before it, as a share of that; 0 when it only falls."""
+        mse = self.mse["best"]
+        return float((mse / mse.cummin(0).values).max()) - 1
 
 
 def walk_paths(
     tier: Tier, trained: TrainedFamily, sizes: Sequence[tuple[int, int]], store: Store, data: Activations,
-    progress: bool = True,
+    progress: bool = True, seed: int | None = None, losses: Mapping[str, int] = FEW,
 ) -> list[StoredPath]:  # fmt: skip
-    """Every order's path for the given pairs (small, large), from the store or computed now."""
+    """Every order's path for the given pairs (small, large) of one seed, from the store or computed now.
+
+    losses: by order, at how many points the model's loss is taken; none for an order that is not named.
+    """
     from tqdm.auto import tqdm
 
     bar = tqdm(sizes, desc=f"paths {trained.family.name}", unit="pair", disable=not progress)
-    return [path for small, large in bar for path in _paths(tier, trained, small, large, store, data)]
+    return [path for small, large in bar for path in _paths(tier, trained, small, large, seed, losses, store, data)]
 
 
 def _paths(
-    tier: Tier, trained: TrainedFamily, small: int, large: int, store: Store, data: Activations
-) -> list[StoredPath]:
+    tier: Tier, trained: TrainedFamily, small: int, large: int, seed: int | None, losses: Mapping[str, int],
+    store: Store, data: Activations,
+) -> list[StoredPath]:  # fmt: skip
     config = {
-        "small": trained.artefact(small).key, "large": trained.artefact(large).key, "eval": data.key,
-        "tokens": trained.family.tokens, "hook": tier.hook, "n_tokens": PATH_TOKENS, "threshold": GROUP_THRESHOLD,
+        "small": trained.artefact(small, seed=seed).key, "large": trained.artefact(large, seed=seed).key,
+        "eval": data.key, "tokens": trained.family.tokens, "hook": tier.hook,
+        "threshold": GROUP_THRESHOLD, "losses": dict(losses),
     }  # fmt: skip
 
     def build(b: Build) -> None:
-        summary, tensors = _measure(tier, trained, small, large, data)
+        saes = trained.sae(small, seed=seed), trained.sae(large, seed=seed)
+        summary, tensors = _measure(tier, *saes, trained.family.tokens, losses, data)
         write_json(b.folder / "paths.json", summary)
         write_tensors(b.folder / "points.safetensors", tensors)
 
@@ -116,28 +116,47 @@ def _paths(
     ]  # fmt: skip
 
 
-def _measure(
-    tier: Tier, trained: TrainedFamily, small: int, large: int, data: Activations
-) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def planned(both: Pool, effects: InsertionEffects) -> dict[str, list[Move]]:
+    """The moves from one SAE of the pool to the other in each of ``ORDERS``."""
     from canonlib.compare import max_cosine
-    from canonlib.stitch import classify, insertion_effects, plan, source, swap_groups, walk
+    from canonlib.stitch import classify, greedy_moves, greedy_order, plan, swap_groups
 
-    rows = data.eval.only(trained.family.tokens).activations[:PATH_TOKENS]
-    a, b = trained.sae(small), trained.sae(large)
-    effects, cosine = insertion_effects(a, b, rows), max_cosine(b, a)
-    novel = classify(effects).novel
-    rest = (~novel).nonzero()[:, 0].tolist()
+    a, b = both.saes
+    cosine, new = max_cosine(b, a), classify(effects).novel
+    novel, rest = (mask.nonzero()[:, 0].tolist() for mask in (new, ~new))
     groups = swap_groups(a, b, GROUP_THRESHOLD, of_large=rest)
-    ours, theirs = source(a, rows), source(b, rows)
+    shuffled = torch.randperm(len(novel), generator=torch.Generator().manual_seed(0)).tolist()
+    inserted = {
+        "greedy": greedy_order(both, novel),
+        "effect": sorted(novel, key=lambda j: float(effects.delta_mse[j])),
+        "cosine": sorted(novel, key=lambda j: float(cosine[j])),
+        "random": [novel[i] for i in shuffled],
+    }
+    moves = {name: plan(a.cfg.d_sae, b.cfg.d_sae, order, groups) for name, order in inserted.items()}
+    first, others = moves["greedy"][: len(novel)], moves["greedy"][len(novel) :]
+    moves["greedy-swaps"] = [*first, *greedy_moves(both, others, done=first)]
+    moves["free"] = greedy_moves(both, moves["greedy"])
+    singly = plan(a.cfg.d_sae, b.cfg.d_sae, inserted["greedy"], [])[len(novel) :]
+    moves["ungrouped"] = [*first, *greedy_moves(both, singly, done=first)]
+    return moves
+
+
+def _measure(
+    tier: Tier, a: SAE[Any], b: SAE[Any], which: str, losses: Mapping[str, int], data: Activations
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    from canonlib.stitch import insertion_effects, pool, walk
+
+    rows = data.eval.only(which).activations
+    both, effects = pool([a, b], rows), insertion_effects(a, b, rows)
+    moves = planned(both, effects)
     summary: dict[str, Any] = {}
     tensors: dict[str, torch.Tensor] = {}
     for name in ORDERS:
-        inserted = orders(name, ours, theirs, novel.nonzero()[:, 0].tolist(), effects.delta_mse, cosine, rows)
-        path = walk(ours, theirs, plan(small, large, inserted, groups), rows)
+        path = walk(both, moves[name])
         summary[name] = {
             "moves": [{"kind": m.kind, "out": list(m.out), "into": list(m.into)} for m in path.moves],
             "biases": list(path.mse),
-            "ce": _losses(tier, path, len(inserted), trained.family.tokens) if name == ORDERS[0] else [],
+            "ce": _losses(tier, path, which, losses[name]) if name in losses else [],
             "mse_large": effects.mse_large,
         }
         tensors |= {f"{name}.mse.{bias}": values for bias, values in path.mse.items()}
@@ -145,12 +164,13 @@ def _measure(
     return summary, tensors
 
 
-def _losses(tier: Tier, path: Any, n_inserted: int, which: str) -> list[dict[str, float]]:
-    """The model's loss at both ends, at the last insertion and at some points between."""
+def _losses(tier: Tier, path: Path, which: str, n_points: int) -> list[dict[str, float]]:
+    """The model's loss at both ends, at the last insertion and at up to ``n_points`` points between, evenly spaced."""
     from canonlib.sae.evaluation import ce_bounds, ce_row
     from canonlib.world import model
 
     lm, tokens, last = model.load(), documents(tier, "eval")[:CE_DOCUMENTS], len(path.moves)
-    points = {0, n_inserted, last, *(round(last * i / (CE_POINTS + 1)) for i in range(1, CE_POINTS + 1))}
+    inserted = sum(move.kind == "insert" for move in path.moves)
+    points = {0, inserted, last, *(round(last * i / (n_points + 1)) for i in range(1, n_points + 1))}
     bounds = ce_bounds(lm, tokens, tier.hook, which)
     return [{"point": p, **ce_row(lm, path.sae(p), tokens, tier.hook, which, bounds)} for p in sorted(points)]

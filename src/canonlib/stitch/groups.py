@@ -16,7 +16,8 @@ import torch
 
 from canonlib.compare import pairs_above
 from canonlib.stitch.assembly import Latents, checked_latents
-from canonlib.stitch.running import Change, Running, Source, into, out
+from canonlib.stitch.mixture import Mixture
+from canonlib.stitch.pooling import Pool
 from canonlib.stitch.support import require_stitchable
 
 if TYPE_CHECKING:
@@ -87,15 +88,16 @@ class SwapEffects:
     """[n_groups] change of the number of active latents per token."""
 
 
-def swap_effects(groups: Sequence[Group], small: Source, large: Source, activations: Any) -> SwapEffects:
-    """The effect of each group's swap on the small SAE, the small SAE's decoder bias kept.
+def swap_effects(pool: Pool, groups: Sequence[Group]) -> SwapEffects:
+    """The effect of each group's swap on the pool's first SAE, the small one, its decoder bias kept.
 
-    ``activations`` ``[n_tokens, d_model]`` are those that ``small`` and ``large`` were made of. Exact: within a group
-    latents act on one another's tokens, and that is part of the effect.
+    Exact: within a group latents act on one another's tokens, and that is part of the effect. Raises ``ConfigError`` for
+    latents out of range.
     """
-    running = Running(activations, small)
-    changes: list[Change] = [running.change(out(small, g.out), into(large, g.into)) for g in groups]
+    mixture = Mixture(pool, start=0)
+    changes = [mixture.preview([*pool.numbers(0, g.out), *pool.numbers(1, g.into)]) for g in groups]
+    count = pool.n_tokens * pool.rows.shape[1]
     return SwapEffects(
-        torch.tensor([c.effect(small.b_dec) / running.residual.size for c in changes], dtype=torch.float64),
-        torch.tensor([c.active / running.n_tokens for c in changes], dtype=torch.float64),
+        torch.tensor([c.effect(pool.b_dec[0]) / count for c in changes], dtype=torch.float64),
+        torch.tensor([c.active / pool.n_tokens for c in changes], dtype=torch.float64),
     )

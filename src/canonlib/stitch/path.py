@@ -3,7 +3,7 @@
 First latents are inserted, then groups of similar latents are swapped, and what remains on either side follows: latents
 of the large SAE without a partner are inserted, latents of the small one without a partner taken out. Then all of the
 large SAE and nothing of the small one is left. The decoder bias has to travel too, so three are followed at once (they
-cost nothing, see ``stitch.running``): the small SAE's, one that moves in a straight line to the large SAE's, and the one
+cost nothing, see ``stitch.pooling``): the small SAE's, one that moves in a straight line to the large SAE's, and the one
 with the least error at each point.
 """
 
@@ -19,8 +19,8 @@ import torch
 from canonlib.errors import ConfigError, unknown
 from canonlib.stitch.assembly import Part, checked_latents, combine
 from canonlib.stitch.groups import Group
-from canonlib.stitch.running import Array, Running, Source, into, out
-from canonlib.stitch.support import require_stitchable
+from canonlib.stitch.mixture import Mixture
+from canonlib.stitch.pooling import Array, Pool
 
 Bias = Literal["small", "travelling", "best"]
 BIASES: tuple[Bias, ...] = ("small", "travelling", "best")
@@ -49,12 +49,23 @@ def plan(n_small: int, n_large: int, inserted: Sequence[int], groups: Sequence[G
     return moves + [Move("drop", (i,), ()) for i in sorted(set(range(n_small)) - set(gone))]
 
 
+def moved(pool: Pool, moves: Sequence[Move]) -> list[list[int]]:
+    """For each move the pool's numbers of its latents, the small SAE's first.
+
+    Raises ``ConfigError`` for a pool that is not of two SAEs, and for latents that move twice or are out of range.
+    """
+    if len(pool.saes) != 2:
+        raise ConfigError(f"a path leads from one SAE to another: the pool holds {len(pool.saes)}, not 2.")
+    gone = iter(pool.numbers(0, (i for move in moves for i in move.out)))
+    new = iter(pool.numbers(1, (j for move in moves for j in move.into)))
+    return [[*(next(gone) for _ in move.out), *(next(new) for _ in move.into)] for move in moves]
+
+
 @dataclass(frozen=True, eq=False)
 class Path:
     """Every point of a path; point 0 is the small SAE, point i what ``moves[:i]`` make of it, the last the large SAE."""
 
-    small: Source
-    large: Source
+    pool: Pool
     moves: tuple[Move, ...]
     mse: dict[str, torch.Tensor]
     """For each bias [n_moves + 1] mean squared error per coordinate, float64."""
@@ -71,7 +82,7 @@ class Path:
             raise ConfigError(f"point {point} is not on the path: it has points 0 to {len(self.moves)}.")
         done = self.moves[:point]
         gone = {i for move in done for i in move.out}
-        return [i for i in range(len(self.small.rows)) if i not in gone], [j for move in done for j in move.into]
+        return [i for i in range(self.pool.starts[1]) if i not in gone], [j for move in done for j in move.into]
 
     def bias(self, point: int, kind: Bias = "best") -> Array:
         """The decoder bias ``[d_model]`` of that kind at that point."""
@@ -79,13 +90,12 @@ class Path:
             raise unknown("bias", kind, BIASES)
         if kind == "best":
             return self.best_bias[point]
-        return self.small.b_dec if kind == "small" else _travelling(self.small, self.large, point, len(self.moves))
+        return self.pool.b_dec[0] if kind == "small" else _travelling(self.pool, point, len(self.moves))
 
     def sae(self, point: int, bias: Bias = "best") -> Any:
         """The stitched SAE at that point, a SAELens SAE whose error is the path's to the SAE's own precision."""
-        kept, new = self.dictionary(point)
-        b_dec = torch.from_numpy(self.bias(point, bias)).to(self.small.sae.b_dec.device)
-        parts = [Part(s.sae, latents) for s, latents in ((self.small, kept), (self.large, new)) if latents]
+        parts = [Part(s, latents) for s, latents in zip(self.pool.saes, self.dictionary(point), strict=True) if latents]
+        b_dec = torch.from_numpy(self.bias(point, bias)).to(parts[0].sae.b_dec.device)
         return combine(parts, b_dec, operation="path")
 
     def rises(self, kind: str = "insert", bias: Bias = "best") -> list[int]:
@@ -94,33 +104,33 @@ class Path:
         return [i + 1 for i, move in enumerate(self.moves) if move.kind == kind and float(steps[i]) > 0]
 
 
-def walk(small: Source, large: Source, moves: Sequence[Move], activations: Any, progress: bool = False) -> Path:
-    """Make the ``moves`` one after the other on ``activations`` ``[n_tokens, d_model]``, of which the sources are made.
+def walk(pool: Pool, moves: Sequence[Move]) -> Path:
+    """Make the ``moves`` one after the other, from the pool's first SAE towards its second.
 
-    Cost: one pass over the tokens of each latent that moves. Raises ``ConfigError`` for SAEs that cannot be stitched.
+    Cost: a row of the pool's ``gram`` for each latent that moves; no token is looked at. Raises ``ConfigError`` for a
+    pool that is not of two SAEs, and for latents that move twice or are out of range.
     """
-    from tqdm.auto import tqdm
-
-    require_stitchable(small.sae, large.sae)
-    running = Running(activations, small)
+    numbers = moved(pool, moves)
+    mixture = Mixture(pool, start=0)
     points: list[tuple[float, float, float, float, int]] = []
-    best = np.empty((len(moves) + 1, len(small.b_dec)))
+    best = np.empty((len(moves) + 1, pool.rows.shape[1]))
 
     def note(point: int) -> None:
-        best[point] = running.best_bias
-        biases = (small.b_dec, _travelling(small, large, point, len(moves)), best[point])
-        points.append((*(running.mse(b) for b in biases), running.l0, running.size))  # type: ignore[arg-type]
+        best[point] = mixture.best_bias
+        biases = (pool.b_dec[0], _travelling(pool, point, len(moves)), best[point])
+        points.append((*(mixture.mse(b) for b in biases), mixture.l0, mixture.size))  # type: ignore[arg-type]
 
     note(0)
-    for point, move in enumerate(tqdm(moves, desc="path", unit="move", disable=not progress), 1):
-        running.move(out(small, move.out), into(large, move.into))
+    for point, latents in enumerate(numbers, 1):
+        mixture.change(latents)
         note(point)
     columns = torch.tensor(points, dtype=torch.float64).T
     mse: dict[str, torch.Tensor] = {name: columns[i].clone() for i, name in enumerate(BIASES)}
-    return Path(small, large, tuple(moves), mse, columns[3].clone(), columns[4].long(), best)
+    return Path(pool, tuple(moves), mse, columns[3].clone(), columns[4].long(), best)
 
 
-def _travelling(small: Source, large: Source, point: int, n_moves: int) -> Array:
+def _travelling(pool: Pool, point: int, n_moves: int) -> Array:
     """The bias that goes in a straight line from the small SAE's to the large SAE's, ``[d_model]``."""
     share = point / max(1, n_moves)
-    return (1 - share) * small.b_dec + share * large.b_dec
+    moved_on: Array = (1 - share) * pool.b_dec[0] + share * pool.b_dec[1]
+    return moved_on

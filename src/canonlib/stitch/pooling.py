@@ -1,0 +1,158 @@
+"""The latents of several SAEs on the same tokens: what any dictionary put together from them leaves unexplained.
+
+A latent i, of any of the SAEs, adds f_i(t) d_i to the reconstruction of token t. A dictionary z of such latents leaves
+the residual R = X - Σ_z f d, before any decoder bias, and under the bias b the squared error
+
+    SSE(z, b) = q - 2 b·s + n |b|²,    q = Σ_t |R(t)|²,    s = Σ_t R(t)
+
+which is least at b = s / n. Put latent i in, and with the projections p_i = Σ_t f_i R·d_i
+
+    q changes by -2 p_i + G_ii,    s by -F_i d_i,    and every p_j by -G_ij,    where F_i = Σ_t f_i
+
+and G_ij = d_i·d_j Σ_t f_i(t) f_j(t) is how much two latents do the same on the same tokens; taken out, with the other
+sign. G, F and the first p come from one pass over the data. After it no token is looked at again: the error of any
+dictionary, the effect of any change and any number of paths are sums over rows of G. All of it is float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from canonlib.errors import ConfigError
+from canonlib.sae.entries import dots
+from canonlib.sae.streaming import blocks, require_activations
+from canonlib.stitch.active import active
+from canonlib.stitch.assembly import checked_latents
+from canonlib.stitch.support import require_independent, require_plain_input, require_same_space
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+    from scipy.sparse import csr_array
+
+Array = np.ndarray[Any, Any]
+"""float64 or whole numbers; shapes stand where it is used."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Several SAEs' latents, numbered through: those of the first SAE, then those of the second. ``pool`` makes it."""
+
+    saes: tuple[SAE[Any], ...]
+    starts: tuple[int, ...]
+    """Number of each SAE's first latent; the last entry is the number of latents in all, N."""
+    rows: Array
+    """[N, d_model] decoder directions, as the SAEs add them."""
+    gram: csr_array
+    """[N, N] G: dot products of the latents' outputs, summed over tokens."""
+    sums: Array
+    """[N] F: summed activations."""
+    fires: Array
+    """[N] tokens on which the latent fires."""
+    projection: Array
+    """[N] p for the empty dictionary."""
+    squares: float
+    """q for the empty dictionary: the tokens' squared norms, summed."""
+    total: Array
+    """[d_model] s for the empty dictionary: the sum of the tokens."""
+    n_tokens: int
+
+    def sizes(self) -> tuple[int, ...]:
+        """Dictionary size of each SAE."""
+        return tuple(b - a for a, b in zip(self.starts, self.starts[1:], strict=False))
+
+    def numbers(self, sae: int, latents: Iterable[int]) -> list[int]:
+        """The pool's numbers of these latents of one SAE; ``ConfigError`` for one repeated or out of range."""
+        checked = checked_latents(list(latents), self.sizes()[sae], self.role(sae))
+        return [self.starts[sae] + j for j in checked]
+
+    def role(self, sae: int) -> str:
+        """What messages call that SAE: the small and the large one of a pair, else by its place."""
+        return ("small SAE", "large SAE")[sae] if len(self.saes) == 2 else f"SAE {sae}"
+
+    @cached_property
+    def b_dec(self) -> Array:
+        """[n_saes, d_model] the SAEs' decoder biases."""
+        return np.stack([sae.b_dec.detach().double().cpu().numpy() for sae in self.saes])
+
+    @cached_property
+    def writes(self) -> Array:
+        """[N, d_model] what each latent adds in all, F_i d_i: the sum s falls by it when the latent is put in."""
+        return self.sums[:, None] * self.rows
+
+    @cached_property
+    def own(self) -> Array:
+        """[N] the diagonal of ``gram``: squared norms of the latents' outputs, summed over tokens."""
+        found: Array = self.gram.diagonal()
+        return found
+
+
+@torch.no_grad()
+def pool(saes: Sequence[SAE[Any]], activations: Any, batch_size: int = 4096, progress: bool = False) -> Pool:
+    """Measure the latents of ``saes`` together on ``activations`` ``[n_tokens, d_model]``.
+
+    Cost: encoding the data with every SAE, and Σ_t L0(t)² for the latents that fire together. Memory: 20 bytes for each
+    active entry and for each pair of latents that ever fire together (at most N² of these). Raises ``ConfigError`` for
+    no SAEs, for SAEs whose latents depend on one another, that rescale their input or do not share one space
+    (``stitch.support``), and for activations that do not suit.
+    """
+    from tqdm.auto import tqdm
+
+    if not saes:
+        raise ConfigError("a pool needs at least one SAE, got none.")
+    for sae in saes:
+        require_independent(sae)
+        require_plain_input(sae)
+        require_same_space(saes[0], sae)
+    n_tokens = require_activations(activations, saes[0].cfg.d_in)
+    gathered = _Gathered(saes)
+    stream = blocks(activations, batch_size)
+    n_blocks = -(-n_tokens // batch_size)
+    for block in tqdm(stream, total=n_blocks, desc="pool latents", unit="block", disable=not progress):
+        gathered.add(block)
+    return gathered.pool(n_tokens)
+
+
+class _Gathered:
+    """What the pass over the data has found so far."""
+
+    def __init__(self, saes: Sequence[SAE[Any]]) -> None:
+        self.saes = tuple(saes)
+        self.starts = tuple(np.cumsum([0, *(sae.cfg.d_sae for sae in saes)]).tolist())
+        self.w_dec = [sae.W_dec.detach().double().cpu() for sae in saes]
+        self.projection = torch.zeros(self.starts[-1], dtype=torch.float64)
+        self.total = torch.zeros(saes[0].cfg.d_in, dtype=torch.float64)
+        self.squares = 0.0
+        self.parts: list[csr_array] = []
+
+    def add(self, block: torch.Tensor) -> None:
+        from scipy.sparse import csr_array, hstack
+
+        x, found = block.double(), []
+        for sae, w_dec, start in zip(self.saes, self.w_dec, self.starts, strict=False):
+            one = active(sae.encode(block.to(sae.W_dec.device)).double().cpu(), dense_above=2.0)
+            self.projection[start : start + len(w_dec)] += one.projection(x, w_dec)
+            index = (one.value.numpy(), one.latent.numpy().astype(np.int32), one.offsets.numpy())
+            found.append(csr_array(index, shape=one.shape))
+        self.parts.append(hstack(found, format="csr"))
+        self.total += x.sum(0)
+        self.squares += float(x.square().sum())
+
+    def pool(self, n_tokens: int) -> Pool:
+        from scipy.sparse import vstack
+
+        fires: csr_array = vstack(self.parts, format="csr")
+        rows = torch.cat(self.w_dec)
+        together = (fires.T.tocsr() @ fires).tocsr()
+        index = (torch.from_numpy(together.indptr).long(), torch.from_numpy(together.indices).long())
+        together.data *= dots(*index, rows, rows).numpy()
+        return Pool(
+            self.saes, self.starts, rows.numpy(), together, np.asarray(fires.sum(axis=0)).reshape(-1),
+            np.bincount(fires.indices, minlength=self.starts[-1]), self.projection.numpy(), self.squares,
+            self.total.numpy(), n_tokens,
+        )  # fmt: skip
