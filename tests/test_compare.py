@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -85,3 +87,33 @@ def test_bad_input() -> None:
         compare.nearest(rows(3), rows(3), k=0)
     with pytest.raises(ConfigError, match=r"shape \[0, 6\]"):
         compare.decoder_directions(rows(0))
+
+
+def two_saes(written: list[list[float]], read: list[list[float]]) -> tuple[Any, Any]:
+    """One SAE of axis directions, and one that writes and reads as given (norms of their own)."""
+    a, b = random_sae("standard", 3, d_in=4), random_sae("standard", len(written), d_in=4)
+    with torch.no_grad():
+        a.W_dec.copy_(2 * torch.eye(3, 4))
+        a.W_enc.copy_(torch.eye(4, 3))
+        b.W_dec.copy_(torch.tensor(written))
+        b.W_enc.copy_(3 * torch.tensor(read).T)
+    return a, b
+
+
+def test_a_latent_is_shared_when_its_partner_writes_and_reads_like_it() -> None:
+    # In order: the same; writes the same and reads something else; nothing alike.
+    written = [[0.0, 5.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.1], [0.0, 0.0, 0.0, 1.0]]
+    read = [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.1, 0.0], [0.0, 0.0, 1.0, 0.0]]
+    a, b = two_saes(written, read)
+    assert compare.shared_latents(a, b).tolist() == [True, False, False]
+    assert compare.shared_latents(b, a).tolist() == [False, True, False]
+
+
+def test_a_partner_is_shared_out_once() -> None:
+    # Both of b's first rows lie near e0 alone: matched one to one, one of a's latents goes without.
+    near = [[1.0, 0.2, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
+    a, b = two_saes(near, near)
+    assert compare.shared_latents(a, b).tolist() == [True, False, False]
+    assert compare.shared_latents(a, a).all()
+    with pytest.raises(ConfigError, match="threshold must lie between -1 and 1"):
+        compare.shared_latents(a, b, 70)

@@ -117,8 +117,7 @@ def pairs_above(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, threshol
     ``threshold`` outside -1 ... 1 and ``block`` below 1.
     """
     require_positive("block", block)
-    if not -1 <= threshold <= 1:
-        raise ConfigError(f"threshold must lie between -1 and 1, got {threshold!r}: it is a cosine.")
+    _require_cosine(threshold)
     unit_a, unit_b = _comparable(a, b)
     found = [
         (i + pairs[:, 0], j + pairs[:, 1], cosines[pairs[:, 0], pairs[:, 1]])
@@ -130,3 +129,28 @@ def pairs_above(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, threshol
     first, second, cosine = (torch.cat(part).cpu() for part in zip(*found, strict=True))
     order = (first * len(unit_b) + second).argsort()
     return Pairs(first[order], second[order], cosine[order].clamp(-1.0, 1.0))
+
+
+@torch.no_grad()
+def shared_latents(a: SAE[Any], b: SAE[Any], threshold: float = 0.7) -> torch.Tensor:
+    """Which latents of ``a`` have a partner in ``b``, bool ``[n_a]``: did two trainings find the same latents?
+
+    Decoder directions are matched one to one so that the sum of their cosines is highest (Hungarian matching); a latent
+    is shared when the cosines of its decoder direction and of its encoder direction with its partner's both reach
+    ``threshold`` (Paulo and Belrose 2025, arXiv 2501.16615, with 0.7). Memory: the whole matrix of cosines. Raises
+    ``ConfigError`` for dictionaries of different ``d_model`` and a ``threshold`` outside -1 ... 1.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    _require_cosine(threshold)
+    written = _similarity(*_comparable(a, b)).double().cpu()
+    read = _similarity(*_comparable(a.W_enc.T, b.W_enc.T)).double().cpu()
+    rows, columns = (torch.from_numpy(i) for i in linear_sum_assignment(written.numpy(), maximize=True))
+    shared = torch.zeros(len(written), dtype=torch.bool)
+    shared[rows] = (written[rows, columns] >= threshold) & (read[rows, columns] >= threshold)
+    return shared
+
+
+def _require_cosine(threshold: float) -> None:
+    if not -1 <= threshold <= 1:
+        raise ConfigError(f"threshold must lie between -1 and 1, got {threshold!r}: it is a cosine.")

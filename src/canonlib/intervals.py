@@ -1,0 +1,42 @@
+"""Intervals for means over few repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from canonlib.errors import ConfigError
+
+
+class Interval(NamedTuple):
+    """A mean with its confidence interval; the bounds are NaN for fewer than two values."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    """Values that it rests on."""
+
+    def __str__(self) -> str:
+        """As ``0.91 (0.88 to 0.94)``; the mean alone where there is no interval."""
+        return f"{self.mean:.2f}" + (f" ({self.low:.2f} to {self.high:.2f})" if self.n > 1 else "")
+
+
+def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
+    """The mean of ``values`` (one for each seed, say) with Student's t interval; NaN values are left out.
+
+    Raises ``ConfigError`` for a confidence outside 0 ... 1.
+    """
+    from scipy.stats import t
+
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence must lie between 0 and 1, got {confidence!r}.")
+    found = np.array([v for v in values if v == v], dtype=np.float64)
+    n = len(found)
+    if n < 2:
+        return Interval(float(found[0]) if n else float("nan"), float("nan"), float("nan"), n)
+    half = float(t.ppf((1 + confidence) / 2, n - 1) * found.std(ddof=1) / n**0.5)
+    mean = float(found.mean())
+    return Interval(mean, mean - half, mean + half, n)
