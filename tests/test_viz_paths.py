@@ -13,13 +13,12 @@ def test_a_path_turns_from_insertions_to_swaps() -> None:
         Walk("8 → 16", [1, 2, 3, 4, 2], [5, 4, 3, 6, 3.5], 2, 3), Walk("16 → 32", [2, 3], [3.5, 2], 0, 0, ["start", "end"]),
     ]  # fmt: skip
     figure = path_figure(walks, {8: (1, 5), 16: (2, 3.5), 32: (3, 2)}, title="t", x="L0", y="MSE")
-    inserting, swapping, rest, nothing, none, other, points = figure.data
+    inserting, swapping, rest, other, points = figure.data  # the second path has nothing of the first two kinds
     assert (list(inserting.x), list(inserting.y), inserting.line.color) == ([1, 2, 3], [5, 4, 3], LARGE)
     assert (list(swapping.x), list(swapping.y), swapping.line.color) == ([3, 4], [3, 6], SMALL)
     assert (list(rest.x), rest.line.dash) == ([4, 2], "dot")
-    assert (list(nothing.x), list(none.x)) == ([2], [2])
     assert list(other.text) == ["start", "end"]
-    assert [trace.showlegend for trace in figure.data[:6]] == [True] * 3 + [False] * 3
+    assert [trace.showlegend for trace in figure.data[:4]] == [True] * 3 + [False]
     assert list(points.text) == ["8", "16", "32"]
     assert list(points.y) == [5, 3.5, 2]
 

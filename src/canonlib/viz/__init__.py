@@ -15,7 +15,8 @@ from canonlib.viz.graph import meta_graph
 from canonlib.viz.paired import paired_dots
 from canonlib.viz.paths import Walk, order_figure, path_figure
 from canonlib.viz.pictures import directions_figure, dot_rows, rank_figure
-from canonlib.viz.stitching import effect_scatter, roc_figure
+from canonlib.viz.seeds import seed_dots
+from canonlib.viz.stitching import effect_scatter, loss_scatter, roc_figure
 from canonlib.viz.template import CONTROL, LARGE, META, SIZE_RAMP, SMALL, TRUTH, setup_plotly, size_colors
 from canonlib.viz.tokens import TokenView, attention_patterns, colored_tokens, colored_tokens_multi
 from canonlib.viz.training import Curve, Part, frontier_figure, recovery_scatter, splitting_tree, step_curves
@@ -48,6 +49,7 @@ __all__ = [
     "fact_holds",
     "frontier_figure",
     "line_by_size",
+    "loss_scatter",
     "meta_graph",
     "misfits",
     "order_figure",
@@ -57,6 +59,7 @@ __all__ = [
     "recovery_scatter",
     "roc_figure",
     "say",
+    "seed_dots",
     "setup_plotly",
     "share_above",
     "size_colors",

@@ -41,7 +41,8 @@ def path_figure(walks: Sequence[Walk], trained: Mapping[int, tuple[float, float]
     if not walks:
         raise ConfigError("walks must hold at least one path.")
     figure = new_figure(title, alt, x=x, y=y, height=height)
-    for number, walk in enumerate(walks):
+    named: set[str] = set()
+    for walk in walks:
         at = as_float(f"{walk.name}: x", walk.x)
         value = as_float(f"{walk.name}: y", walk.y, len(at))
         if not 0 <= walk.n_inserted <= walk.n_swapped < len(at):
@@ -56,9 +57,12 @@ def path_figure(walks: Sequence[Walk], trained: Mapping[int, tuple[float, float]
             ("exchanging the rest", SMALL, "dot", slice(walk.n_swapped, None)),
         )
         for name, color, dash, part in parts:
+            if len(at[part]) < 2:  # nothing of the kind on this path
+                continue
             figure.add_scatter(x=at[part], y=value[part], mode="lines", name=name, legendgroup=name,
-                               showlegend=number == 0, line={"color": color, "width": 2.5, "dash": dash}, text=texts[part],
+                               showlegend=name not in named, line={"color": color, "width": 2.5, "dash": dash}, text=texts[part],
                                hovertemplate="%{text}<br>%{x:,.4~g}: %{y:.3~g}<extra></extra>")  # fmt: skip
+            named.add(name)
     sizes = sorted(trained)
     across, up = (np.asarray([trained[n][axis] for n in sizes], dtype=np.float32) for axis in (0, 1))
     figure.add_scatter(x=across, y=up,
@@ -71,14 +75,15 @@ def path_figure(walks: Sequence[Walk], trained: Mapping[int, tuple[float, float]
 
 
 def order_figure(curves: Mapping[str, ArrayLike], *, title: str, y: str, colors: Mapping[str, str], controls: Sequence[str] = (),
-                 level: tuple[str, float] | None = None, alt: str = "", height: int = HEIGHT) -> go.Figure:  # fmt: skip
-    """One line per order over the number of latents inserted, named at its end; ``controls`` are grey and dashed.
+                 level: tuple[str, float] | None = None, x: str = "latents inserted", alt: str = "",
+                 height: int = HEIGHT) -> go.Figure:  # fmt: skip
+    """One line per order over the number of moves made, named at its end; ``controls`` are grey and dashed.
 
     ``level`` draws a dashed line at one value, with its name. Raises ``ConfigError`` for no curves.
     """
     if not curves:
         raise ConfigError("curves must hold at least one curve.")
-    figure = new_figure(title, alt, x="latents inserted", y=y, height=height)
+    figure = new_figure(title, alt, x=x, y=y, height=height)
     data = {name: as_float(f"curves[{name!r}]", values) for name, values in curves.items()}
     labels: list[tuple[str, float, str]] = []
     for name, values in data.items():
@@ -86,7 +91,7 @@ def order_figure(curves: Mapping[str, ArrayLike], *, title: str, y: str, colors:
         color = CONTROL if grey else colors.get(name, SMALL)
         figure.add_scatter(x=np.arange(len(values)), y=values, mode="lines", name=name,
                            line={"color": color, "width": 2.5, "dash": "dash" if grey else "solid"},
-                           hovertemplate=f"{name}, %{{x:,}} inserted: %{{y:.3~g}}<extra></extra>")  # fmt: skip
+                           hovertemplate=f"{name}, after %{{x:,}}: %{{y:.3~g}}<extra></extra>")  # fmt: skip
         # All orders end at one point: each is named where the lines are furthest apart, in the middle.
         labels.append((name, float(values[len(values) // 2]), color))
     if level is not None:

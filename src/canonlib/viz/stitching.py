@@ -58,6 +58,34 @@ def effect_scatter(cosine: ArrayLike, effect: ArrayLike, *, title: str, hover: S
     return figure
 
 
+def loss_scatter(effect: ArrayLike, loss: ArrayLike, *, title: str, x: str = "insertion effect on the MSE",
+                 y: str = "effect on the next-token loss (nats)", hover: Sequence[str] | None = None, alt: str = "",
+                 height: int = 460) -> go.Figure:  # fmt: skip
+    """What inserting a latent does to the model's loss against what it does to the MSE (both ``[n_latents]``).
+
+    Both axes are signed square roots with ticks in their own units; classes and colours as in ``effect_scatter``.
+    """
+    across = as_float("effect", effect)
+    up = as_float("loss", loss, len(across))
+    if hover is not None and len(hover) != len(across):
+        raise ConfigError(f"hover must have {len(across)} entries, got {len(hover)}.")
+    texts = list(hover) if hover is not None else [f"latent {i}" for i in range(len(across))]
+    figure = new_figure(title, alt, x=x, y=y, height=height)
+    for name, color, mask in (("reconstruction", SMALL, across >= 0), ("novel", LARGE, across < 0)):
+        index = np.flatnonzero(mask)
+        figure.add_scatter(x=signed_root(across[index]), y=signed_root(up[index]), mode="markers", name=name,
+                           text=[texts[i] for i in index], customdata=np.stack([across[index], up[index]], 1),
+                           marker={"color": color, "size": 7, "opacity": 0.65},
+                           hovertemplate="%{text}<br>MSE %{customdata[0]:.2~e}, loss %{customdata[1]:.2~e} nats<extra>"
+                           + name + "</extra>")  # fmt: skip
+    figure.add_hline(y=0, line={"color": CONTROL, "width": 1})
+    figure.add_vline(x=0, line={"color": CONTROL, "width": 1})
+    figure.update_xaxes(**_root_ticks(across))
+    figure.update_yaxes(**_root_ticks(up))
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
+    return figure
+
+
 def _corner_labels(figure: go.Figure, n_reconstruction: int, n_novel: int) -> None:
     """The two classes named inside the plot, with their counts, where their points are not."""
     # Two short lines: on a phone, one long line would run through the threshold.
