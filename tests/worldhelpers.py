@@ -17,11 +17,17 @@ def small_tier(**overrides: Any) -> Tier:
         Family(architecture, "all", (24,), targets, steps=40, batch=256, lr=1e-3, label="frontier")
         for architecture, targets in (("batchtopk", (2, 6)), ("topk", (1, 8)), ("standard", (0.2, 5.0)))
     )
+    repeats = (
+        Family(
+            "standard", "all", (16, 32), sparsities=(1.0,), steps=40, batch=256, lr=1e-3, seeds=(0, 1), label="seeds"
+        ),
+    )
     settings = {
         "train_documents": 80,
         "eval_documents": 40,
         "families": families,
         "frontier": frontier,
+        "repeats": repeats,
         "meta_base": 64,
         "meta_latents": 16,
     }

@@ -119,6 +119,8 @@ class Tier:
     """Meta-latents active on average for each decoder direction (paper: 4)."""
     frontier: tuple[Family, ...] = ()
     """Families of one size at several sparsity targets, one for each architecture: who reconstructs best at equal L0."""
+    repeats: tuple[Family, ...] = ()
+    """Families of several seeds: does what holds for one SAE hold for the next?"""
     seed: int = 0
     sae_release: str | None = None
     """SAELens release to load the SAEs from; None when the SAEs are trained here."""
@@ -130,18 +132,22 @@ class Tier:
 
     def family(self, name: str) -> Family:
         """The family of that name; ConfigError lists the choices otherwise."""
-        every = (*self.families, *self.frontier)
-        for family in every:
+        for family in self.every_family:
             if family.name == name:
                 return family
-        raise unknown("family", name, [f.name for f in every])
+        raise unknown("family", name, [f.name for f in self.every_family])
+
+    @property
+    def every_family(self) -> tuple[Family, ...]:
+        """All families that are trained; some may share SAEs."""
+        return (*self.families, *self.frontier, *self.repeats)
 
     def __post_init__(self) -> None:
         for field in ("context", "train_documents", "eval_documents", "meta_base", "meta_latents", "meta_k"):
             require_positive(field, getattr(self, field))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise ConfigError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
-        names = [f.name for f in (*self.families, *self.frontier)]
+        names = [f.name for f in self.every_family]
         if len(set(names)) < len(names):
             raise ConfigError(f"families must have names of their own, got {names}: give a label to one of them.")
         if self.meta_k > self.meta_latents:
@@ -165,6 +171,13 @@ FRONTIER = tuple(
     Family(architecture, "all", (256,), targets, steps=1_000, batch=1_024, lr=1e-3, label="frontier")
     for architecture, targets in FRONTIER_TARGETS.items()
 )
+SEEDS = (0, 1, 2, 3, 4)
+REPEATS = (
+    Family("standard", "all", (16, 32, 64, 128), (1.0,), steps=2_500, batch=1_024, lr=1e-3, seeds=SEEDS, label="seeds"),
+    Family("batchtopk", "entities", (64, 128, 256, 512), (2,), steps=1_000, batch=1_024, lr=1e-3, seeds=SEEDS,
+           label="seeds"),
+)  # fmt: skip
+"""The first seed's SAEs are members of the tier's families, and are trained once."""
 WORLD = Tier(
     name="world",
     model="embedded",
@@ -179,6 +192,7 @@ WORLD = Tier(
     meta_base=1_024,
     meta_latents=64,
     frontier=FRONTIER,
+    repeats=REPEATS,
 )
 GPT2_SMALL = Tier(
     name="gpt2-small",

@@ -9,6 +9,7 @@ from typing import Any
 
 from canonlib.claims.model import Claim, verdict
 from canonlib.errors import unknown
+from canonlib.intervals import Interval, mean_interval
 from canonlib.pipeline import metastage
 from canonlib.pipeline.run import Run
 from canonlib.pipeline.stitching import Pair
@@ -17,6 +18,8 @@ STITCHED = "standard-all"
 """The family that the stitching chapter follows: the paper's architecture, on all tokens."""
 ENTITY = metastage.BASE
 """The family that the entity story and the meta-SAE follow."""
+GREEDY = ("greedy-swaps", "free")
+"""Orders of a path's moves that look for the least harm at every step."""
 _RULES: list[Callable[[Run], Claim]] = []
 
 
@@ -176,15 +179,52 @@ def stitch_path(run: Run) -> Claim:
     paths = run.paths(STITCHED)
     steps = sum(p.n_inserted for p in paths)
     falls = steps - sum(p.n_rises for p in paths)
-    climbs = [p.climb for p in paths]
-    climbing = [c for c in climbs if c > 0.001]
+    best = [min(pair) for pair in zip(*([p.climb for p in run.paths(STITCHED, o)] for o in GREEDY), strict=True)]
+    climbing = [c for c in best if c > 0.001]
     return _claim(
-        run, falls == steps and not climbing, id="stitch-path", chapter=4, bound="at every insertion and every swap",
+        run, falls == steps and not climbing, id="stitch-path", chapter=4,
+        bound="at every insertion and every swap, in one of the greedy orders (0.1% passes)",
         paper="monotonically decreasing reconstruction error", source="workshop abstract, 2024",
         sentence="On the path from each SAE to the next larger one, by insertions and swaps, the error only falls.",
-        ours=f"it falls at {falls} of {steps} insertions, and climbs while the rest is swapped in {len(climbing)} of "
-        f"{len(paths)} paths (by up to {max(climbs):.0%})",
-        reason="a mixture of two dictionaries can fit worse than either",
+        ours=f"it falls at {falls} of {steps} insertions; while the rest is exchanged greedily it climbs in {len(climbing)} "
+        f"of {len(paths)} paths, by up to {max(best):.1%} (swapped by cosine: up to {max(p.climb for p in paths):.0%})",
+        reason="a mixture of two dictionaries can fit worse than either; most of the climb depends on the order",
+    )  # fmt: skip
+
+
+@_rule
+def stitch_news(run: Run) -> Claim:
+    """Novel latents against the facts that the small SAE lacked, over seeds."""
+    apart = {
+        family.architecture: mean_interval(
+            row["brought_novel"] - row["brought_reconstruction"] for row in run.repeats(family.name)
+        )
+        for family in run.tier.repeats
+    }
+    holds = all(one.n > 1 and one.low > 0 for one in apart.values())
+    few = [name for name, one in apart.items() if not (one.n > 1 and one.low > 0)]
+    return _claim(
+        run, holds, id="stitch-news", chapter=4, bound="difference above zero over seeds and pairs (95% interval)",
+        sentence="Novel latents bring facts that the smaller SAE lacked more often than reconstruction latents do.",
+        ours="share higher by " + ", ".join(f"{one} ({name}, {one.n} cases)" for name, one in apart.items()),
+        reason="" if holds else f"too few such latents, or no difference: {', '.join(few)}",
+    )  # fmt: skip
+
+
+@_rule
+def unique_seeds(run: Run) -> Claim:
+    """Do trainings that differ in their seed alone find the same latents?"""
+    shared: dict[str, Interval] = {}
+    for family in run.tier.repeats:
+        rows = [row for row in run.repeats(family.name) if row["large"] == family.sizes[-1]]
+        shared[f"{family.architecture}, {family.sizes[-1]} latents"] = mean_interval(row["shared"] for row in rows)
+    return _claim(
+        run, all(one.mean < 0.9 for one in shared.values()), id="unique-seeds", chapter=4,
+        bound="under 90% at the largest size, for each architecture",
+        paper="about 30% shared, 131,072 latents on Llama 3 8B", source="Paulo and Belrose 2025",
+        sentence="SAEs that differ in their seed alone share only part of their latents.",
+        ours="shared: " + ", ".join(f"{one} ({name})" for name, one in shared.items()),
+        reason="small dictionaries on a small model leave less choice",
     )  # fmt: skip
 
 
@@ -248,12 +288,6 @@ def meta_facts(run: Run) -> Claim:
 
 
 _UNTESTED = (
-    (
-        "unique-seeds",
-        6,
-        "SAEs trained from other seeds find other latents.",
-        "needs SAEs of several seeds; the world's are of one",
-    ),
     (
         "edit-facts",
         6,

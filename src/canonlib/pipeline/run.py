@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from canonlib import activations
 from canonlib.activations import Activations
 from canonlib.errors import ConfigError, unknown
-from canonlib.pipeline import gathered, knowledge, paths, stitching
+from canonlib.pipeline import gathered, knowledge, losses, paths, repeats, stitching
 from canonlib.pipeline.paths import StoredPath
 from canonlib.pipeline.stitching import Pair
 from canonlib.sae import evaluation
@@ -49,9 +49,10 @@ class Run:
             )
         self.tier, self.store, self.progress, self.engine = tier, store or Store(), progress, engine
         self._evaluations: dict[str, list[dict[str, Any]]] = {}
-        self._pairs: dict[tuple[str, int, int], Pair] = {}
-        self._paths: dict[str, list[StoredPath]] = {}
+        self._pairs: dict[tuple[str, int, int, int | None], Pair] = {}
+        self._paths: dict[tuple[str, int | None], list[StoredPath]] = {}
         self._gathered: dict[str, list[dict[str, Any]]] = {}
+        self._repeats: dict[str, list[dict[str, Any]]] = {}
 
     @cached_property
     def lm(self) -> TransformerBridge:
@@ -68,7 +69,7 @@ class Run:
     @cached_property
     def families(self) -> dict[str, TrainedFamily]:
         """All SAE families, by name."""
-        every = (*self.tier.families, *self.tier.frontier)
+        every = self.tier.every_family
         trained = train_families(self.tier, every, self.store, self.data, self.progress, self.engine)
         return {t.family.name: t for t in trained}
 
@@ -95,9 +96,9 @@ class Run:
         """By architecture, a row for each sparsity target at one dictionary size (see ``sae.evaluation``)."""
         return {family.architecture: self.evaluation(family.name) for family in self.tier.frontier}
 
-    def pairs(self, name: str) -> list[Pair]:
-        """Insertion effects for each pair of neighbouring sizes of one family."""
-        return self._stitch(name, stitching.neighbours)
+    def pairs(self, name: str, seed: int | None = None) -> list[Pair]:
+        """Insertion effects for each pair of neighbouring sizes of one family, of its first seed or the given one."""
+        return self._stitch(name, stitching.neighbours, seed)
 
     def doublings(self, name: str) -> list[Pair]:
         """Insertion effects for each size and its double, where the family has both."""
@@ -107,15 +108,24 @@ class Run:
         """Insertion effects for each size and every larger one."""
         return self._stitch(name, stitching.all_pairs)
 
+    def losses(self, name: str, pair: Pair) -> dict[str, Any]:
+        """What inserting single latents of that pair does to the next-token loss (see ``pipeline.losses``)."""
+        return losses.losses(self.tier, self.family(name), pair, self.store, self.data, self.progress)
+
     def paths(self, name: str, order: str = paths.ORDERS[0]) -> list[StoredPath]:
         """From each size of one family to the next, the novel latents inserted in that order (``paths.ORDERS``)."""
         if order not in paths.ORDERS:
             raise unknown("order", order, paths.ORDERS)
-        if name not in self._paths:
+        return [path for path in self._walk(name) if path.order == order]
+
+    def repeats(self, name: str) -> list[dict[str, Any]]:
+        """For each seed and pair of neighbouring sizes of one family, the stitching results (``pipeline.repeats``)."""
+        if name not in self._repeats:
             trained = self.family(name)
-            steps = stitching.neighbours(trained.sizes)
-            self._paths[name] = paths.walk_paths(self.tier, trained, steps, self.store, self.data, self.progress)
-        return [path for path in self._paths[name] if path.order == order]
+            seeds = trained.family.seeds
+            pairs, walked = {s: self.pairs(name, s) for s in seeds}, {s: self._walk(name, s) for s in seeds}
+            self._repeats[name] = repeats.rows(self.tier, trained, pairs, walked, self.store, self.data, self.progress)
+        return self._repeats[name]
 
     def gathered(self, name: str) -> list[dict[str, Any]]:
         """For each size of one family, the best dictionary from all of its SAEs (see ``pipeline.gathered``)."""
@@ -123,13 +133,28 @@ class Run:
             self._gathered[name] = gathered.gathered(self.family(name), self.store, self.data, self.progress)
         return self._gathered[name]
 
-    def _stitch(self, name: str, choose: Callable[[Sequence[int]], list[tuple[int, int]]]) -> list[Pair]:
+    def _stitch(
+        self, name: str, choose: Callable[[Sequence[int]], list[tuple[int, int]]], seed: int | None = None
+    ) -> list[Pair]:
         trained = self.family(name)
         wanted = choose(trained.sizes)
-        missing = [w for w in wanted if (name, *w) not in self._pairs]
-        for pair in stitching.stitch_pairs(trained, missing, self.store, self.data, self.progress and bool(missing)):
-            self._pairs[name, pair.small, pair.large] = pair
-        return [self._pairs[(name, *w)] for w in wanted]
+        missing = [w for w in wanted if (name, *w, seed) not in self._pairs]
+        bar = self.progress and bool(missing)
+        for pair in stitching.stitch_pairs(trained, missing, self.store, self.data, bar, seed):
+            self._pairs[name, pair.small, pair.large, seed] = pair
+        return [self._pairs[(name, *w, seed)] for w in wanted]
+
+    def _walk(self, name: str, seed: int | None = None) -> list[StoredPath]:
+        """Every order's paths between neighbouring sizes."""
+        if (name, seed) not in self._paths:
+            trained = self.family(name)
+            steps = stitching.neighbours(trained.sizes)
+            followed = name == self.tier.families[0].name  # its paths are drawn with the model's loss at every point
+            losses = {} if seed is not None else paths.FULL if followed else paths.FEW
+            self._paths[name, seed] = paths.walk_paths(
+                self.tier, trained, steps, self.store, self.data, self.progress, seed, losses
+            )
+        return self._paths[name, seed]
 
     @cached_property
     def meta(self) -> MetaResult:
@@ -140,6 +165,8 @@ class Run:
 
     def _stitch_all(self, name: str) -> None:
         self.all_pairs(name)
+        if doubled := self.doublings(name):
+            self.losses(name, doubled[len(doubled) // 2])
         self.paths(name)
         self.gathered(name)
 
@@ -154,4 +181,6 @@ class Run:
             yield Stage("evaluate frontier", lambda: self.frontier)
         for family in self.tier.families:
             yield Stage(f"stitch {family.name}", partial(self._stitch_all, family.name))
+        for family in self.tier.repeats:
+            yield Stage(f"repeat {family.name}", partial(self.repeats, family.name))
         yield Stage("meta-SAE", lambda: self.meta)

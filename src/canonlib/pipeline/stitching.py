@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from canonlib.activations import Activations
 from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json, write_tensors
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
 
 ENGINE = ("canonlib.stitch", "canonlib.compare", "canonlib.sae.metrics", "canonlib.sae.entries")
 """What decides every stitching result; each stage adds its own room."""
@@ -52,21 +55,25 @@ def all_pairs(sizes: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def stitch_pairs(
-    trained: TrainedFamily, sizes: Sequence[tuple[int, int]], store: Store, data: Activations, progress: bool = True
-) -> list[Pair]:
-    """The given pairs (small, large) of a family's sizes, on the evaluation split, from the store or computed now."""
+    trained: TrainedFamily, sizes: Sequence[tuple[int, int]], store: Store, data: Activations, progress: bool = True,
+    seed: int | None = None,
+) -> list[Pair]:  # fmt: skip
+    """The given pairs (small, large) of a family's sizes, on the evaluation split, from the store or computed now.
+
+    Both SAEs are of ``seed``, the family's first by default.
+    """
     from tqdm.auto import tqdm
 
     bar = tqdm(sizes, desc=f"stitch {trained.family.name}", unit="pair", disable=not progress)
-    return [_pair(trained, small, large, store, data) for small, large in bar]
+    return [_pair(trained, small, large, seed, store, data) for small, large in bar]
 
 
-def _pair(trained: TrainedFamily, small: int, large: int, store: Store, data: Activations) -> Pair:
-    keys = {str(n): trained.artefact(n).key for n in (small, large)}
-    config = {"small": keys[str(small)], "large": keys[str(large)], "eval": data.key, "tokens": trained.family.tokens}
+def _pair(trained: TrainedFamily, small: int, large: int, seed: int | None, store: Store, data: Activations) -> Pair:
+    a, b = (trained.artefact(n, seed=seed).key for n in (small, large))
+    config = {"small": a, "large": b, "eval": data.key, "tokens": trained.family.tokens}
 
     def build(b: Build) -> None:
-        summary, tensors = _measure(trained, small, large, data)
+        summary, tensors = _measure(trained.sae(small, seed=seed), trained.sae(large, seed=seed), trained, data)
         write_json(b.folder / "summary.json", summary)
         write_tensors(b.folder / "latents.safetensors", tensors)
 
@@ -75,22 +82,21 @@ def _pair(trained: TrainedFamily, small: int, large: int, store: Store, data: Ac
 
 
 def _measure(
-    trained: TrainedFamily, small: int, large: int, data: Activations
+    a: SAE[Any], b: SAE[Any], trained: TrainedFamily, data: Activations
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     from canonlib.compare import nearest
     from canonlib.sae.metrics import reconstruction
     from canonlib.stitch import classify, cosine_predictor, insert, insertion_effects
 
     rows = data.eval.only(trained.family.tokens).activations
-    a, b = trained.sae(small), trained.sae(large)
     effects = insertion_effects(a, b, rows)
     near, classes = nearest(b, a), classify(effects)
     cosine = near.cosine[:, 0]
     predictor = cosine_predictor(cosine, effects)
     stitched = reconstruction(insert(a, b, classes.novel.nonzero()[:, 0].tolist()), rows)
     summary = {
-        "small": small,
-        "large": large,
+        "small": a.cfg.d_sae,
+        "large": b.cfg.d_sae,
         "mse_small": effects.mse_small,
         "mse_large": effects.mse_large,
         "mse_all_novel": stitched.mse,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,8 @@ def train_families(
     def find(job: Job) -> Artefact | None:
         return store.find("sae", configuration(tier, job, data.key), code=list(CODE))
 
-    missing = [j for j in jobs if find(j) is None]
+    once = {json.dumps(configuration(tier, job, data.key)): job for job in reversed(jobs)}  # families may share SAEs
+    missing = [j for j in jobs if j in once.values() and find(j) is None]
     if missing:
         (where or engine.Local()).train(tier, missing, store, progress)
     found = {job: find(job) for job in jobs}
