@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import time
@@ -22,13 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import sae_lens
 import torch
 from sae_lens import SAE
 from sae_lens.saes.jumprelu_sae import JumpReLUSAE, JumpReLUSAEConfig
 from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
+from train_report import machine, versions
 
-from canonlib import __version__
 from canonlib.stitch import insert, insertion_effects
 from canonlib.stitch.insertion import _rows_per_block
 
@@ -102,24 +99,6 @@ def loop(small: SAE[Any], large: SAE[Any], x: torch.Tensor, latents: list[int], 
             float((block - stitched(block)).square().sum())
 
 
-def machine(threads: int) -> dict[str, Any]:
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":", 1)[1].strip() if names else model
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "load_average_at_start": round(os.getloadavg()[0], 2),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "sae_lens": sae_lens.__version__,
-        "canonlib": __version__,
-    }
-
-
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(args.device)
     x = torch.randn(args.tokens, args.d_model, generator=torch.Generator().manual_seed(0)).to(device)
@@ -167,12 +146,11 @@ def summary(args: argparse.Namespace, seconds: dict[str, list[float]], rows: int
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
-    facts = machine(args.threads)
-    result = {"benchmark": "insertion", "machine": facts, **measure(args)}
+    result = {"benchmark": "insertion", "machine": machine(args.threads), "versions": versions(), **measure(args)}
     RESULTS.mkdir(parents=True, exist_ok=True)
     name = f"insertion-{args.architecture}-{args.d_model}-{args.small}-{args.large}-{args.tokens}-{args.device}.json"
     (RESULTS / name).write_text(json.dumps(result, indent=2) + "\n")
-    shown = {key: value for key, value in result.items() if key not in ("machine", "seconds_all")}
+    shown = {key: value for key, value in result.items() if key not in ("machine", "versions", "seconds_all")}
     print(json.dumps(shown, indent=2))
 
 

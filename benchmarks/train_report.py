@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("torch", "numpy", "scipy", "canonlib", "sae-lens", "dictionary-learning", "overcomplete")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "canonlib", "sae-lens", "dictionary-learning", "overcomplete")
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 
 
