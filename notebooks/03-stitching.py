@@ -279,6 +279,43 @@ near the 0.7 of GPT-2; {one}."""
 )
 
 # %% [markdown]
+# ## Does the model agree?
+#
+# The squared error is the SAE's own measure. The model's is how well it predicts the next token when the stitched SAE's output stands in the place of its activations. For that there is no formula: each latent costs a run of the model over the texts (`stitch.insertion_losses`). So we try a sample of our pair's latents, from the most welcome to the most harmful, and set one effect against the other.
+
+# %%
+sampled = run.losses("standard-all", pair)
+tried = torch.tensor(sampled["latents"])
+loss = torch.tensor(sampled["delta_ce"], dtype=torch.float64)  # nats per token
+error = effects.relative[tried]
+
+# %% tags=["hide-input"]
+from scipy.stats import spearmanr
+
+rho = float(spearmanr(error, loss).statistic)
+viz.loss_scatter(
+    error, loss, hover=[hover[n] for n in tried.tolist()], x="effect on the MSE (share of the small SAE's)",
+    title="What lowers the error " + ("mostly lowers the loss" if rho > 0.3 else "need not lower the loss"),
+    alt="Scatter of each latent's effect on the model's next-token loss against its effect on the MSE.",
+)  # fmt: skip
+
+# %% tags=["remove-input"]
+helps = [float((loss[side] < 0).double().mean()) for side in (error < 0, error >= 0)]
+viz.say(f"""**Figure 3.5.** Each point is one latent, inserted alone: its effect on the MSE (across) and on the next-token loss (up), both
+on square-root scales. With the small SAE the loss is {sampled["ce_small"]:.3f} nats. Of the {
+    int((error < 0).sum())
+} novel latents
+{helps[0]:.0%} lower it, of the {int((error >= 0).sum())} reconstruction latents {
+    helps[1]:.0%}; the rank correlation of the two effects is
+{rho:.2f}. {
+    "So the two measures agree on which latents are worth having, and the squared error, which costs nothing, may stand for the other."
+    if rho > 0.6 and helps[0] > 0.8
+    else "So they go together, and are not the same: the model reads some directions more closely than their length suggests."
+    if rho > 0.3
+    else "So the squared error is a poor guide to what the model reads."
+}""")
+
+# %% [markdown]
 # ## Do effects add up?
 #
 # Each novel latent helps alone. So let us insert all of them. If the effects added up, the gain would be their sum. Whether they do, we can say exactly. With several latents inserted, the token's new error is $|r_t - \sum_j f_j(x_t)\,d_j|^2$, and squaring the sum leaves the products of each latent with every other:
@@ -590,7 +627,7 @@ reconstruction latents in {len(more)}{f" ({', '.join(more)})" if more else ""}, 
 # %% [markdown]
 # ## The paper and us
 #
-# The authors stitch eight SAEs of GPT-2 small (768 to 98,304 latents) trained on 300 million tokens of web text; ours hold about a thousand latents at most, on a model of a million parameters that reads one grammar. Doubling means the same in both, but our larger dictionaries approach the number of things that there are to say, and theirs don't. One seed is shown; run the chapter with `-p seed 1` for another: the sentences follow the data.
+# The authors stitch eight SAEs of GPT-2 small (768 to 98,304 latents) trained on 300 million tokens of web text; ours hold about a thousand latents at most, on a model of a million parameters that reads one grammar. Doubling means the same in both, but our larger dictionaries approach the number of things that there are to say, and theirs don't. One seed is shown here; [chapter 4](04-paths.ipynb) repeats the measurements over five, and `-p seed 1` runs this chapter with another: the sentences follow the data.
 #
 # ## Exercises
 #

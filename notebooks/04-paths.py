@@ -15,7 +15,7 @@
 #
 # > **At the end you can say** how to turn a small SAE into a larger one latent by latent, what happens to the error on the way, and whether a dictionary put together from several SAEs beats the one that was trained.
 # >
-# > **Reading** 15 minutes. **Running** two minutes on a CPU, once the SAEs of [chapter 2](02-training.ipynb) are there.
+# > **Reading** 20 minutes. **Running** two minutes on a CPU, once the SAEs of [chapter 2](02-training.ipynb) are there.
 # > **Read first:** insertion, novel and reconstruction latents ([chapter 3](03-stitching.ipynb)). **May be skipped:** *The bias has to travel too*.
 
 # %% tags=["parameters"]
@@ -49,7 +49,7 @@ doubled = run.doublings("standard-all")
 pair = doubled[len(doubled) // 2]
 family = run.family("standard-all")
 small, large = family.sae(pair.small), family.sae(pair.large)
-x = run.data.eval.activations[:30_000]  # [n_tokens, d_model]
+x = run.data.eval.activations  # [n_tokens, d_model]
 effects, near = insertion_effects(small, large, x), nearest(large, small)
 classes, cosine = classify(effects), near.cosine[:, 0]
 
@@ -140,11 +140,11 @@ of the authors' post for GPT-2, where {here["placed"]:.0%} do.""")
 # The effect of each swap, made alone, by the library; the first group must agree with our hands where it is the same.
 
 # %%
-from canonlib.stitch import source, swap_effects
+from canonlib.stitch import pool, swap_effects
 
-ours, theirs = source(small, x), source(large, x)
+together = pool([small, large], x)
 groups = swap_groups(small, large, 0.7, of_large=kept)
-swaps = swap_effects(groups, ours, theirs, x)
+swaps = swap_effects(together, groups)
 same = [n for n, g in enumerate(groups) if (g.out, g.into) == ((i,), (j,))]
 assert all(abs(float(swaps.delta_mse[n]) - by_hand) < 1e-5 * before for n in same)
 print(f"{len(groups)} groups, {int((swaps.delta_mse < 0).sum())} of them lower the error when swapped alone")
@@ -175,21 +175,54 @@ latents. {
 # %% [markdown]
 # ## The whole way
 #
-# Now the path. From each size to the next: insert the novel latents, one by one; swap the groups, one by one; put in what the large SAE has left, and take out what is left of the small one. At the end stands the large SAE and nothing else. The error is known after *every* move, exactly: the path keeps a running residual and touches only the tokens where something changes. Trained SAEs are points, and between two points lies a path.
+# Now the path. From each size to the next: insert the novel latents, one by one; swap the groups, one by one; put in what the large SAE has left, and take out what is left of the small one. At the end stands the large SAE and nothing else. The error is known after *every* move, exactly, and after one pass over the data no token is looked at again. All that is needed is how much any two latents do the same on the same tokens,
+#
+# $$ G_{ij} = d_i \cdot d_j \sum_t f_i(x_t)\, f_j(x_t), $$
+#
+# and how strongly each fires on what is left over: put a latent in or take it out, and all the others' effects change by a row of $G$ (`stitch.pool`). Trained SAEs are points, and between two points lies a path.
+
+# %% [markdown]
+# So that you can read the figures with the pointer, each latent gets its best fact (by F1, against the world's table) and the text that excites it most.
+
+# %% tags=["hide-input"]
+from canonlib.activations import documents
+from canonlib.sae.selectivity import fact_membership, selectivity
+from canonlib.world.corpus import token_ids
+
+facts, membership = fact_membership()
+
+
+def described(sae):
+    best = selectivity(sae, run.data.eval).fact_f1(membership).max(dim=1)
+    texts = viz.top_contexts(
+        sae.encode(run.data.eval.activations), run.data.eval, documents(run.tier, "eval"), list(token_ids()), k=1
+    )
+    return [f"{n}: {facts[i]} (F1 {v:.2f}), {t[0] if t else 'silent'}"
+            for n, (v, i, t) in enumerate(zip(best.values.tolist(), best.indices.tolist(), texts, strict=True))]  # fmt: skip
+
+
+told = {size: described(sae) for size, sae in family.saes().items()}
+
+# %% [markdown]
+# A move's text lists what goes out and what comes in.
 
 # %% tags=["hide-input"]
 paths = run.paths("standard-all")
-rows = run.evaluation("standard-all")
+
+
+def moves_of(p):
+    texts = ["start"]
+    for move in p.moves:
+        sides = [[f"out {told[p.small][i]}" for i in move["out"]], [f"in {told[p.large][j]}" for j in move["into"]]]
+        texts.append("<br>".join([move["kind"], *sides[0][:3], *sides[1][:3]]))
+    return [f"{p.small:,} → {p.large:,}, {text}" for text in texts]
 
 
 def walks(across):
-    made = []
-    for p in paths:
-        name = f"{p.small:,} → {p.large:,}"
-        moves = ["start"] + [f"{m['kind']}: out {m['out'] or '–'}, in {m['into'] or '–'}" for m in p.moves]
-        hover = [f"{name}, {m}" for m in moves]
-        made.append(viz.Walk(name, across(p), p.mse["best"], p.n_inserted, p.n_swapped, hover))
-    return made
+    return [
+        viz.Walk(f"{p.small:,} → {p.large:,}", across(p), p.mse["best"], p.n_inserted, p.n_swapped, moves_of(p))
+        for p in paths
+    ]
 
 
 ends = {p.small: (p.small, float(p.mse["best"][0])) for p in paths}
@@ -218,8 +251,8 @@ exchanged, it climbs again in {up} of {len(paths)} paths, by up to {max(climb):.
     above
 } to above the smaller SAE's
 own), before it comes down to the larger SAE's. {
-    "So the walk is not downhill all the way. Latents of one dictionary were fitted to one another, and a mixture of two "
-    "dictionaries can fit worse than either."
+    "So this walk is not downhill all the way. Latents of one dictionary were fitted to one another, and a mixture of two "
+    "dictionaries can fit worse than either. Or have we only taken the moves in a bad order? We come back to that."
     if up > len(paths) / 2
     else "So the walk is downhill nearly everywhere."
 }""")
@@ -239,13 +272,10 @@ viz.path_figure([walks(lambda p: p.l0)[n] for n in chosen], active, x="L0 (activ
 # %% [markdown]
 # **Figure 4.2.** Two of these paths over $L_0$. Every inserted latent fires beside those that are there; swaps and removals bring $L_0$ back.
 
-# %% tags=["remove-input"]
-viz.claim_box(claim(run, "stitch-path"))
-
 # %% [markdown]
 # ### The bias has to travel too
 #
-# An SAE's decoder bias belongs to its latents: it is what they don't have to say. If you exchange all latents and keep the small SAE's bias, the path does not end at the large SAE. So we follow three biases at once: the small SAE's; one that moves in a straight line to the large SAE's; and, at every point, the bias with the least error, which is the mean of what the latents leave (it costs nothing, for that mean is kept up to date with the residual).
+# An SAE's decoder bias belongs to its latents: it is what they don't have to say. If you exchange all latents and keep the small SAE's bias, the path does not end at the large SAE. So we follow three biases at once: the small SAE's; one that moves in a straight line to the large SAE's; and, at every point, the bias with the least error, which is the mean of what the latents leave (it costs nothing: that mean, too, is kept up to date).
 
 # %%
 bias_rows = []
@@ -263,14 +293,14 @@ viz.table(bias_rows, {"pair": ("path", ""), "small": ("small SAE's bias", ".3f")
 #
 # ## Does the order matter?
 #
-# Novel latents were inserted greedily: always the one that lowers the error most, given those before it. You could also go by the effect of each alone, by cosine (lowest first), or in any order.
+# First, of insertions. Novel latents were inserted greedily: always the one that lowers the error most, given those before it. You could also go by the effect of each alone, by cosine (lowest first), or in any order.
 
 # %% tags=["hide-input"]
-from canonlib.pipeline.paths import ORDERS
+from canonlib.pipeline.paths import INSERTIONS
 
 most = max(paths, key=lambda p: p.n_inserted)
 where = paths.index(most)
-tried = {name: run.paths("standard-all", name)[where] for name in ORDERS}
+tried = {name: run.paths("standard-all", name)[where] for name in INSERTIONS}
 curves = {name: p.mse["best"][: p.n_inserted + 1] / p.mse["best"][0] for name, p in tried.items()}
 viz.order_figure(curves, controls=["random"], colors={"greedy": viz.LARGE, "effect": viz.SMALL, "cosine": viz.META},
                  level=("larger SAE", most.mse_large / float(most.mse["best"][0])), y="MSE, share of the small SAE's",
@@ -286,27 +316,116 @@ mean error is lowest for {ranked[0]} ({area[ranked[0]]:.3f} of the small SAE's) 
 ({area[ranked[-1]]:.3f}). Steps that raise the error: {", ".join(f"{n} ({name})" for name, n in ups.items())}.""")
 
 # %% [markdown]
+# Now of the swaps, where the error climbed. So far they went from the highest cosine down, and latents without a partner came last: the large SAE's put in, the small SAE's taken out. Instead, make at every step the move that costs least *then*, whether it is a swap, a latent of the large SAE put in or one of the small SAE taken out (`stitch.greedy_moves`). The effect of every move left follows from the co-activations of the latents, so that choosing costs little. In a third order we let go of the plan altogether: insertions, too, come when they are best. And a fourth is a control. If groups meant nothing, one might as well do without: the same insertions, then every other latent put in or taken out *singly*, greedily.
+
+# %% tags=["hide-input"]
+steep = max(paths, key=lambda p: p.climb)
+at = paths.index(steep)
+three = {"by cosine": steep} | {
+    word: run.paths("standard-all", order)[at]
+    for word, order in (("greedy", "greedy-swaps"), ("all greedy", "free"), ("singly", "ungrouped"))
+}
+viz.order_figure({word: p.mse["best"] / p.mse["best"][0] for word, p in three.items()}, controls=["singly"],
+                 colors={"by cosine": viz.SMALL, "greedy": viz.LARGE, "all greedy": viz.META}, x="moves made",
+                 level=("larger SAE", steep.mse_large / float(steep.mse["best"][0])), y="MSE, share of the small SAE's",
+                 title=f"One path, three orders and a control, {steep.small} → {steep.large}",
+                 alt="Error over the number of moves made, for three orders of the same moves and a control.")  # fmt: skip
+
+# %% tags=["remove-input"]
+viz.say(f"""**Figure 4.4.** The path that climbs most. *By cosine*: novel latents inserted greedily, groups swapped from the highest
+cosine down, the rest at the end. *Greedy*: the same insertions, then always the move that costs least. *All greedy*: any
+move at any time. Grey: without groups, latent by latent. Every line leads from the small SAE to the large one; the error lies
+at most {three["by cosine"].climb:.1%}, {three["greedy"].climb:.1%}, {three["all greedy"].climb:.1%} and {
+    three["singly"].climb:.0%} above the lowest before it.""")
+
+# %% tags=["hide-input"]
+order_names = {"greedy": "by cosine", "greedy-swaps": "greedy", "free": "all greedy", "ungrouped": "singly"}
+climbs = []
+for word, name in (("ReLU", "standard-all"), ("BatchTopK", "batchtopk-entities")):
+    for row in zip(*(run.paths(name, order) for order in order_names), strict=True):
+        climbs.append({"family": word, "pair": f"{row[0].small:,} → {row[0].large:,}"}
+                      | {p.order: p.climb for p in row} | {"over": row[1].mse["best"].max() > row[1].mse["best"][0]})  # fmt: skip
+viz.table(climbs, {"family": ("family", ""), "pair": ("path", "")}
+          | {order: (word, ".1%") for order, word in order_names.items()})  # fmt: skip
+
+# %% tags=["remove-input"]
+relu = [row for row in climbs if row["family"] == "ReLU"]
+best_climb = [min(row["greedy-swaps"], row["free"]) for row in climbs]
+down = sum(c <= 0.001 for c in best_climb)
+viz.say(f"""**Table 4.4.** How far the error climbs above the lowest before it, at most, on each path in four orders (ReLU: all
+tokens, BatchTopK: entity mentions). By cosine the ReLU paths climb by up to {
+    max(row["greedy"] for row in relu):.0%}, greedily by up to {max(row["greedy-swaps"] for row in relu):.1%}. {
+    "So most of the climb was the order's doing, not the dictionaries'."
+    if max(row["greedy-swaps"] for row in relu) < 0.3 * max(row["greedy"] for row in relu)
+    else "So the order explains only part of the climb."
+} In the better of the two greedy orders {down} of the {
+    len(climbs)
+} paths go downhill all the way (rises of up to 0.1% let
+pass), and the others climb by up to {max(best_climb):.1%}; {
+    "none of the greedy paths ever rises above the small SAE's own error"
+    if not any(row["over"] for row in climbs)
+    else f"{sum(bool(row['over']) for row in climbs)} greedy paths rise above the small SAE's own error"
+}. Without groups the error climbs by {min(row["ungrouped"] for row in climbs):.0%} to {
+    max(row["ungrouped"] for row in climbs):.0%}: {
+    "what stands for what is real."
+    if min(row["ungrouped"] for row in climbs) > 2 * max(best_climb)
+    else "for most paths the groups matter."
+}""")
+
+# %% tags=["remove-input"]
+viz.claim_box(claim(run, "stitch-path"))
+
+# %% [markdown]
 # ## What does the model lose?
 #
-# The squared error is the SAE's measure. The model's own is how well it predicts the next token when it has to work with the stitched SAE's output: the cross-entropy loss, at some points of each path.
+# The squared error is the SAE's measure. The model's own is how well it predicts the next token when it has to work with the stitched SAE's output: the cross-entropy loss, here at every point of the greedy paths, and at a dozen points of those by cosine.
+
+# %% tags=["hide-input"]
+greedy_paths = run.paths("standard-all", "greedy-swaps")
+
+
+def loss_figure(some, across, **labels):
+    made, points = [], {}
+    for p in some:
+        at, values = [int(row["point"]) for row in p.ce], [row["ce_spliced"] for row in p.ce]
+        turn, texts, x = at.index(p.n_inserted), moves_of(p), across(p)[at]
+        made.append(viz.Walk(f"{p.small:,} → {p.large:,}", x, values, turn, turn, [texts[n] for n in at]))
+        points |= {p.small: (float(x[0]), values[0]), p.large: (float(x[-1]), values[-1])}
+    return viz.path_figure(made, points, y="next-token loss (nats)", alt="The model's loss along the paths.", **labels)
+
+
+display(
+    loss_figure(greedy_paths, lambda p: p.size, x="dictionary size (latents)", title="The model's loss along the greedy paths"),
+    loss_figure([greedy_paths[n] for n in chosen], lambda p: p.l0, x="L0 (active latents per token)",
+                title="Two of them over the number of active latents"),
+)  # fmt: skip
 
 # %% tags=["hide-input"]
 losses = []
-for p in paths:
-    at = {int(row["point"]): row for row in p.ce}
-    first, inserted, last = (at[n]["ce_spliced"] for n in (0, p.n_inserted, len(p.moves)))
-    between = max(row["ce_spliced"] for n, row in at.items() if p.n_inserted < n < len(p.moves))
-    losses.append({"pair": f"{p.small:,} → {p.large:,}", "clean": at[0]["ce_clean"], "first": first,
-                   "inserted": inserted, "between": between, "last": last})  # fmt: skip
+for p, q in zip(paths, greedy_paths, strict=True):
+    at = {int(row["point"]): row["ce_spliced"] for row in p.ce}
+    row = {"pair": f"{p.small:,} → {p.large:,}", "first": at[0], "inserted": at[p.n_inserted], "last": at[len(p.moves)]}
+    for word, one in (("cosine", p), ("greedy", q)):
+        row[word] = max(r["ce_spliced"] for r in one.ce if p.n_inserted < r["point"] < len(p.moves))
+    losses.append(row)
 viz.table(losses, {"pair": ("path", ""), "first": ("small SAE", ".3f"), "inserted": ("novel inserted", ".3f"),
-                   "between": ("worst while swapping", ".3f"), "last": ("large SAE", ".3f")})  # fmt: skip
+                   "cosine": ("worst, by cosine", ".3f"), "greedy": ("worst, greedy", ".3f"), "last": ("large SAE", ".3f")})  # fmt: skip
 
 # %% tags=["remove-input"]
 helped = sum(row["inserted"] < row["first"] for row in losses)
-worse = sum(row["between"] > max(row["inserted"], row["last"]) for row in losses)
-viz.say(f"""**Table 4.4.** Next-token loss in nats (without any SAE: {losses[0]["clean"]:.3f}), best decoder bias at every point.
-Inserting the novel latents lowers it in {helped} of {len(losses)} pairs. While groups are swapped it is, at one of the points
-looked at, higher than at both neighbours in {worse}.""")
+worse = {w: sum(row[w] > 1.001 * max(row["inserted"], row["last"]) for row in losses) for w in ("cosine", "greedy")}
+viz.say(f"""**Figures 4.5 and 4.6, Table 4.5.** Next-token loss in nats (without any SAE: {
+    paths[0].ce[0]["ce_clean"]:.3f}), best decoder
+bias at every point; *worst* is the highest loss at the points looked at between the last insertion and the end. Inserting the
+novel latents lowers the loss in {helped} of {
+    len(losses)
+} pairs. While the rest is exchanged it rises above both neighbours in {worse["cosine"]} pairs by cosine, and in {
+    worse["greedy"]
+} greedily. {
+    "What is best for the error is better for the loss as well."
+    if sum(row["greedy"] < row["cosine"] for row in losses) > 0.7 * len(losses)
+    else "The order that is best for the error is not so for the loss."
+}""")
 
 # %% [markdown]
 # ## The best of all lists
@@ -334,7 +453,7 @@ for word in ("ReLU", "BatchTopK"):
     price[word] = [row["l0"] / row["l0_trained"] for row in here_rows]
 more = price["ReLU"] + price["BatchTopK"]
 display(
-    viz.say(f"""**Table 4.5.** Held-out MSE and $L_0$ of the trained SAE and of the best dictionary of the same size gathered from all
+    viz.say(f"""**Table 4.6.** Held-out MSE and $L_0$ of the trained SAE and of the best dictionary of the same size gathered from all
 sizes of its family (ReLU: all tokens, BatchTopK: entity mentions). The gathered one is lower by more than 0.1% at {
         won["ReLU"]
     } of {tried_sizes["ReLU"]} ReLU sizes (by {-gain["ReLU"]:.1%} at best) and at {won["BatchTopK"]} of {
@@ -359,7 +478,7 @@ from canonlib.stitch import Group
 draw = torch.Generator().manual_seed(seed)
 shuffled = kept[torch.randperm(len(kept), generator=draw)].tolist()
 others = [Group(g.out, tuple(sorted(shuffled[n : n + len(g.into)])), 0.0) for n, g in enumerate(groups)]
-control = swap_effects(others, ours, theirs, x)
+control = swap_effects(together, others)
 
 # %% tags=["remove-input"]
 true, false = swaps.delta_mse / before, control.delta_mse / before
@@ -378,35 +497,23 @@ viz.say(
 # On GPT-2 nobody can say what a small SAE lacks. In the world we can: a fact is *lacking* when no latent of the small SAE detects it with an F1 above 0.7. For the family on entity mentions, how often is the fact or entity that a latent of the large SAE detects best (F1 above 0.7) one that the small SAE lacked? If novelty means news, more often for novel latents than for reconstruction latents.
 
 # %%
-from canonlib.sae.selectivity import fact_membership, selectivity
+from canonlib.pipeline.repeats import brought
 
 mentions = run.data.eval.only("entities")
-_, membership = fact_membership()
-told = {n: selectivity(sae, mentions) for n, sae in run.family("batchtopk-entities").saes().items()}
-
-
-def news(p):
-    had_fact, had_entity = told[p.small].own_facts(membership), told[p.small].own_entities()
-    f1, fact = told[p.large].fact_f1(membership).max(1)
-    e1, entity = told[p.large].best_entity()
-    lacked = torch.where(e1 > f1, ~had_entity[entity], ~had_fact[fact])
-    row = {"pair": f"{p.small:,} → {p.large:,}"}
-    for word, mask in (("novel", p.delta_mse < 0), ("old", p.delta_mse >= 0)):
-        speaks = mask & (p.fires > 0) & (torch.maximum(f1, e1) > 0.7)
-        row |= {f"n_{word}": int(speaks.sum()), word: float(lacked[speaks].double().mean())}
-    return row
-
-
-told_rows = [news(p) for p in run.pairs("batchtopk-entities")]
+detects = {n: selectivity(sae, mentions) for n, sae in run.family("batchtopk-entities").saes().items()}
+news = [
+    {"pair": f"{p.small:,} → {p.large:,}"} | brought(p, detects[p.small], detects[p.large], membership)
+    for p in run.pairs("batchtopk-entities")
+]
 
 # %% tags=["hide-input"]
-viz.table(told_rows, {"pair": ("pair", ""), "n_novel": ("novel", ","), "novel": ("lacked, novel", ".0%"),
-                      "n_old": ("reconstruction", ","), "old": ("lacked, reconstruction", ".0%")})  # fmt: skip
+viz.table(news, {"pair": ("pair", ""), "n_novel": ("novel", ","), "novel": ("lacked, novel", ".0%"),
+                 "n_reconstruction": ("reconstruction", ","), "reconstruction": ("lacked, reconstruction", ".0%")})  # fmt: skip
 
 # %% tags=["remove-input"]
-fair = [row for row in told_rows if min(row["n_novel"], row["n_old"]) >= 5]
-yes = sum(row["novel"] > row["old"] for row in fair)
-viz.say(f"""**Table 4.6.** Latents of the larger SAE that detect a fact or an entity with F1 above 0.7 (their number by class), and
+fair = [row for row in news if min(row["n_novel"], row["n_reconstruction"]) >= 5]
+yes = sum(row["novel"] > row["reconstruction"] for row in fair)
+viz.say(f"""**Table 4.7.** Latents of the larger SAE that detect a fact or an entity with F1 above 0.7 (their number by class), and
 the share of them whose fact or entity no latent of the smaller SAE detected. In {yes} of the {
     len(fair)
 } pairs with at least
@@ -418,9 +525,102 @@ five of each, novel latents bring what was lacking more often than reconstructio
 }""")
 
 # %% [markdown]
+# ## Five seeds
+#
+# All of that is one training of each SAE. So we trained four sizes of both families from four more seeds, and measured everything again: other start weights, other batches, the same model and tokens. First the cosine, chapter 3's test for novelty, on each pair of these sizes.
+
+# %%
+seeded = {"ReLU": run.repeats("standard-all-seeds"), "BatchTopK": run.repeats("batchtopk-entities-seeds")}
+
+
+def by_pair(rows, key):
+    pairs = dict.fromkeys(f"{row['small']:,} → {row['large']:,}" for row in rows)
+    values = {p: [] for p in pairs}
+    for row in rows:
+        found = key(row)
+        values[f"{row['small']:,} → {row['large']:,}"].append(float("nan") if found is None else found)
+    return values
+
+
+# %% tags=["hide-input"]
+aucs = {word: by_pair(rows, lambda row: row["auc"]) for word, rows in seeded.items()}
+columns = list(dict.fromkeys(pair for of in aucs.values() for pair in of))
+viz.seed_dots(columns, {word: [of.get(c, []) for c in columns] for word, of in aucs.items()},
+              colors={"ReLU": viz.LARGE, "BatchTopK": viz.META}, level=("chance", 0.5), x="pair of sizes (latents)", y="AUC",
+              title="How well cosine tells novel latents, five seeds",
+              alt="AUC of max cosine for each pair of sizes, a dot per seed and the mean with its interval.")  # fmt: skip
+
+# %% tags=["remove-input"]
+from canonlib.intervals import mean_interval
+
+auc_means = {f"{word} {pair}": mean_interval(v) for word, of in aucs.items() for pair, v in of.items()}
+weakest = min(auc_means, key=lambda name: auc_means[name].mean)
+viz.say(f"""**Figure 4.7.** Dots: one seed each. Diamonds: their mean with a 95% t interval. The weakest pair is {weakest}, with an
+AUC of {auc_means[weakest]}.""")
+
+# %% [markdown]
+# Then the question above, whether novel latents bring what was lacking, for both architectures.
+
+# %% tags=["hide-input"]
+brings = {}
+for word, rows in seeded.items():
+    for side in ("novel", "reconstruction"):
+        for pair, values in by_pair(rows, lambda row, side=side: row[f"brought_{side}"]).items():
+            brings.setdefault(side, {})[f"{word}<br>{pair}"] = values
+viz.seed_dots(list(brings["novel"]), {side: list(of.values()) for side, of in brings.items()}, percent=True,
+              colors={"novel": viz.LARGE, "reconstruction": viz.SMALL}, y="bring what was lacking", x="pair of sizes (latents)",
+              title="Novel latents and news, five seeds",
+              alt="Share of latents that bring a fact or entity the small SAE lacked, by class, a dot per seed.")  # fmt: skip
+
+# %% tags=["remove-input"]
+apart = {
+    word: mean_interval(row["brought_novel"] - row["brought_reconstruction"] for row in rows)
+    for word, rows in seeded.items()
+}
+spoken = {word: sum(row["brought_n_novel"] for row in rows) for word, rows in seeded.items()}
+viz.say(f"""**Figure 4.8.** Of the latents that detect a fact or an entity on mentions (F1 above 0.7), the share whose fact or entity
+the smaller SAE lacked; no dot where a seed has no such latent. Novel latents that speak: {
+    ", ".join(f"{n} ({word})" for word, n in spoken.items())
+} over all seeds and pairs. The difference between the classes, where
+a pair has both, is {", ".join(f"{one} ({word}, {one.n} cases)" for word, one in apart.items())}.""")
+
+# %% [markdown]
+# And the rest in one table: means over seeds, with intervals.
+
+# %% tags=["hide-input"]
+measures = {
+    "novel": ("share novel", lambda row: row["share_novel"]),
+    "cut": ("best threshold", lambda row: row["threshold"]),
+    "all": ("MSE, novel inserted", lambda row: row["mse_all_novel"]),
+    "cosine": ("climb by cosine", lambda row: row["climb"]["greedy"]),
+    "greedy": ("climb, greedy", lambda row: row["climb"]["greedy-swaps"]),
+    "shared": ("shared", lambda row: row["shared"]),
+}
+summary = []
+for word, rows in seeded.items():
+    for pair in by_pair(rows, lambda row: 0.0):
+        of_pair = {key: by_pair(rows, value)[pair] for key, (_, value) in measures.items()}
+        summary.append({"pair": f"{word} {pair}"} | {key: str(mean_interval(v)) for key, v in of_pair.items()})
+viz.table(summary, {"pair": ("pair", "")} | {key: (name, "") for key, (name, _) in measures.items()})
+
+# %% tags=["remove-input"]
+every = [row for rows in seeded.values() for row in rows]
+fell = sum(row["mse_all_novel"] < 1 for row in every)
+rose = sum(row["rises"]["greedy"] > 0 for row in every)
+helped_ce = sum(row["ce_all_novel"] < row["ce_small"] for row in every)
+viz.say(f"""**Table 4.8.** Means over five seeds with 95% t intervals (MSE as a share of the small SAE's; *shared*: of the larger SAE's
+latents that fire, those with a partner in another seed's SAE, matched one to one, decoder and encoder cosine of at least 0.7).
+Inserting all novel latents
+lowers the error in {fell} of {len(every)} cases and the next-token loss in {helped_ce}; a greedy path meets an insertion that
+raises the error in {rose}.""")
+
+# %% tags=["remove-input"]
+display(*(viz.claim_box(claim(run, name)) for name in ("stitch-news", "unique-seeds")))
+
+# %% [markdown]
 # ## The paper and us
 #
-# The workshop abstract of the stitching work reports a path along which the error falls monotonically. We don't know in which order its swaps were made; ours go from the highest cosine to the lowest. The authors' GPT-2 SAEs have up to 98,304 latents, ours up to 128 on all tokens, on a model of a million parameters that reads one grammar: here the larger dictionaries come close to the number of things that there are to say.
+# The workshop abstract of the stitching work reports a path along which the error falls monotonically. We don't know in which order its swaps were made, and we found that nearly everything hangs on it. The authors' GPT-2 SAEs have up to 98,304 latents, ours up to 128 on all tokens, on a model of a million parameters that reads one grammar: here the larger dictionaries come close to the number of things that there are to say.
 #
 # ## Exercises
 #
@@ -449,7 +649,7 @@ print(
 #
 # <details><summary>Hint</summary>
 #
-# `source` for each SAE on training mentions (`run.data.rows("train", "entities").sample(8_000)`), then `frankenstein`; judge with `reconstruction` on `run.data.eval.only("entities")`.
+# A `pool` of all SAEs on training mentions (`run.data.rows("train", "entities").sample(8_000)`), then `frankenstein`; judge with `reconstruction` on `run.data.eval.only("entities")`.
 #
 # </details>
 #
@@ -476,8 +676,8 @@ display(
 at the tokens of a few latents. Who stands for whom depends on a threshold: at 0.7 {here["placed"]:.0%} of the reconstruction
 latents have a partner, at 0.9 {highest["placed"]:.0%}."""),
     viz.say(f"""- You can walk from every SAE of the family to the next, and the error is known at every step. Inserting novel
-latents greedily raises it at {sum(bad.values())} of {sum(p.n_inserted for p in paths)} steps; exchanging the rest makes it climb
-in {up} of {len(paths)} paths before it falls to the larger SAE's."""),
+latents greedily raises it at {sum(bad.values())} of {sum(p.n_inserted for p in paths)} steps; exchanging the rest by cosine makes it climb
+in {up} of {len(paths)} paths, by up to {max(climb):.0%}; in a greedy order by {max(row["greedy-swaps"] for row in relu):.1%} at most."""),
     viz.say(f"""- Dictionaries gathered from all sizes beat the trained ones of equal size by more than 0.1% at {
         won["ReLU"]} of {tried_sizes["ReLU"]} sizes (ReLU) and {won["BatchTopK"]} of {tried_sizes["BatchTopK"]} (BatchTopK)."""),
 )  # fmt: skip

@@ -236,9 +236,12 @@ control's. {
     else "At some sizes nearly every latent comes back, at others not."
 } **Verdict: two people who choose different sizes {"share most units and differ in" if lowest > 0.5 else "differ in"} {
     1 - most:.0%} to {1 - lowest:.0%} of the smaller
-dictionary's. Whether two who choose the same size would agree, we have not tested:** {by_id["unique-seeds"].reason}.
-Others have, and [report](https://arxiv.org/abs/2501.16615) that SAEs that differ in their seed alone learn different
-features.""")
+dictionary's.** And two who choose the same size? Of the latents of SAEs that differ in their seed alone ([chapter
+4](04-paths.ipynb)), {by_id["unique-seeds"].ours}. {
+    "So not even the size settles the units."
+    if by_id["unique-seeds"].verdict == "agrees"
+    else "Here, with few latents on a small model, they mostly agree."
+} On Llama 3, with 131,072 latents, others [report](https://arxiv.org/abs/2501.16615) that about 30% are shared.""")
 
 # %% [markdown]
 # ### Complete?
@@ -362,7 +365,7 @@ penalty. So read "every pair" in the table as "every pair in this range".""")
 # - **Few novel latents in a pair.** Between neighbouring sizes some pairs have a handful, and an AUC over a handful is rough; chapter 3 gives the number of each and an interval.
 # - **The parts depend on the seed.** A meta-SAE trained with another seed finds other meta-latents: they show that a latent can be written as a sum of shared parts, not which parts it is made of. [Chapter 5](05-meta-saes.ipynb) measures how many come back.
 # - **Other lists of parts do about as well.** The latents of a smaller SAE, taken as parts for those of a larger one, are a rival to the meta-latents; [chapter 5](05-meta-saes.ipynb) sets the two side by side. So "not atomic" doesn't rest on the meta-SAE, and the meta-SAE is not *the* decomposition.
-# - **One model, one hook point, one seed.** The verdicts are about this world's small transformer. [Run a chapter with another seed](intro.ipynb) before you lean on a single number.
+# - **One model, one hook point, and mostly one seed.** The verdicts are about this world's small transformer. [Chapter 4](04-paths.ipynb) repeats stitching over five seeds; before you lean on another single number, [run its chapter with another seed](intro.ipynb).
 # - **Truth is what we wrote down.** A meta-latent can only be named after a fact of the table. One that stands for something else in the text (a verb, a position) gets a poor name here, not a right one.
 # - **Novelty is measured in MSE.** A latent may lower the error without mattering to what the model says next. And a ReLU SAE with a strong L1 penalty may leave so much error behind that even copies of its own latents would look novel; chapter 3 has [the check](03-stitching.ipynb).
 # - **Thresholds are conventions.** An "own" latent has F1 above 0.7, a "twin" a cosine above 0.9. Read the shape of a curve, not its height.

@@ -160,7 +160,7 @@ viz.say(f"""**Figure 2.** The same number of tokens for everyone ({
     seen
 }); lines end where the tokens do. Against SAELens, whose mathematics ours is, the final errors differ by
 {max(apart):.2%} at most. dictionary_learning and overcomplete keep decoder rows at unit length, which is another
-method: at this learning rate our final error is {min(gain):.0%} to {max(gain):.0%} {
+method: at these learning rates our final error is {min(gain):.0%} to {max(gain):.0%} {
     "lower" if min(gain) > 0 else "lower (higher where negative)"
 } than the better of theirs, so the times above are not bought with quality.""")
 
@@ -179,6 +179,55 @@ viz.table([
     "saelens": ("SAELens", ".0f"), "dictionary_learning": ("dictionary_learning", ".0f")})  # fmt: skip
 
 # %% [markdown]
+# ## Stitching
+#
+# All insertion effects of a pair of SAEs come from one pass over the data ([the formula](03-stitching.ipynb)). What can it be measured against? Downwards against encoding the data with both SAEs, which nobody can do without. Upwards against the obvious way, one stitched SAE for each latent, run on all the data; that takes so long that we time a few latents and multiply.
+
+
+# %% tags=["hide-input"]
+def stored(pattern: str) -> list[dict]:
+    """The results of one benchmark, the smallest first."""
+    runs = [json.loads(p.read_text()) for p in Path(results).glob(pattern)]
+    return sorted(runs, key=lambda r: list(r["shape"].values())[:3])
+
+
+effects = [
+    {"pair": f"{r['shape']['small']:,} → {r['shape']['large']:,}", "d": r["shape"]["d_model"], "tokens": r["shape"]["tokens"],
+     "seconds": r["seconds_median"]["insertion_effects"], "encoding": r["closed_form_over_encoding_median"],
+     "hours": r["loop_seconds_extrapolated"] / 3600, "loop": r["loop_over_closed_form_extrapolated"],
+     "mib": r["peak_memory_mib"]} for r in stored("insertion-*-cpu.json")
+]  # fmt: skip
+viz.table(effects, {"pair": ("pair", ""), "d": ("d_model", ""), "tokens": ("tokens", ","), "seconds": ("CPU s", ".1f"),
+                    "encoding": ("× encoding", ".2f"), "hours": ("the loop, CPU h", ",.1f"), "loop": ("the loop ×", ",.0f"),
+                    "mib": ("process, MiB", ",")})  # fmt: skip
+
+# %% [markdown]
+# Comparing two dictionaries means a product of every direction with every other. It is made in blocks, so that memory holds one block of it; the floor is that product alone, and scikit-learn's brute-force neighbours are the tool at hand.
+
+# %% tags=["hide-input"]
+similar = [
+    {"pair": f"{r['shape']['a']:,} in {r['shape']['b']:,}", "d": r["shape"]["d_model"],
+     "seconds": r["seconds_median"]["canonlib"], "floor": r["over_floor"], "sklearn": r["sklearn_over_canonlib"],
+     "mib": r["canonlib_peak_mib_beside_dictionaries"]} for r in stored("similarity-*.json")
+]  # fmt: skip
+viz.table(similar, {"pair": ("dictionaries", ""), "d": ("d_model", ""), "seconds": ("s", ".1f"), "floor": ("× the product", ".2f"),
+                    "sklearn": ("scikit-learn ×", ".1f"), "mib": ("MiB beside them", ",")})  # fmt: skip
+
+# %% [markdown]
+# And a path between two SAEs. One pass over the data makes a *pool* of both SAEs' latents: how much any two do the same on the same tokens. From it follow the error at every point of a path and the greedy order of its moves. The loop would build and evaluate the stitched SAE at every point, for a greedy order with every move that is left.
+
+# %% tags=["hide-input"]
+walked = [
+    {"pair": f"{r['shape']['small']:,} → {r['shape']['large']:,}", "d": r["shape"]["d_model"], "tokens": r["shape"]["tokens"],
+     "moves": r["moves"], "pool": r["seconds_median"]["pool"], "walk": r["seconds_median"]["walk"],
+     "encoding": r["pool_over_encoding"], "greedy": r["seconds_median"]["greedy_moves"],
+     "loop": r["loop_over_walk_extrapolated"], "greedy_loop": r["loop_over_greedy_extrapolated"]} for r in stored("paths-*.json")
+]  # fmt: skip
+viz.table(walked, {"pair": ("pair", ""), "d": ("d_model", ""), "tokens": ("tokens", ","), "moves": ("moves", ","),
+                   "pool": ("pool, s", ".2f"), "encoding": ("× encoding", ".1f"), "walk": ("walk, s", ".2f"),
+                   "loop": ("the loop ×", ",.0f"), "greedy": ("greedy order, s", ".2f"), "greedy_loop": ("its loop ×", ",.0f")})  # fmt: skip
+
+# %% [markdown]
 # ## Doubts
 #
-# The figures above are of the trainer before it searched in bfloat16 (they were taken on a quiet machine, and wait for one to be taken again). One machine, two cores, no GPU. With two threads the serial steps (finding the active entries, sorting them) leave one core waiting, so small dictionaries gain less from a second core than the matrix product does. In the second curve the error is still above 1: all start from the same tied weights, whose first reconstructions overshoot, and a quarter of a million tokens are few for 8,192 latents. Peers were written for GPUs, where dense products cost less; nothing here says how they compare there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most.
+# One machine, two cores, no GPU. With two threads the serial steps (finding the active entries, sorting them) leave one core waiting, so small dictionaries gain less from a second core than the matrix product does. The curves of the larger dictionaries use a learning rate ten times as high as the smallest, so that they are trained within a few hundred thousand tokens. Peers were written for GPUs, where dense products cost less; nothing here says how they compare there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most. The stitching benchmarks use random SAEs of a given $L_0$; time depends on shapes and on how many latents fire, not on what they mean.
