@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
     add("--b", type=int, default=12_288, help="latents among which it is looked for (default 12288)")
     add("--d-model", type=int, default=768)
     add("--k", type=int, default=1, help="neighbours of each (default 1)")
-    add("--block", type=int, default=4_096, help="canonlib's block (default 4096)")
+    add("--block", type=int, default=2_048, help="block of canonlib and of the floor (default 2048)")
     add("--rounds", type=int, default=1)
     add("--limit", type=float, default=120.0, help="seconds beyond which a contestant is timed on a part (default 120)")
     add("--threads", type=int, default=torch.get_num_threads())
