@@ -37,7 +37,8 @@ def decoder_directions(sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
     if rows.ndim != 2 or rows.shape[0] == 0:
         raise ConfigError(f"decoder rows must be a matrix [n_latents, d_model], got shape {list(rows.shape)}.")
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    parts = rows.split(_BLOCK)  # norms and quotients are float64, a block at a time
+    norms = torch.cat([torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in parts])
     bad = (~torch.isfinite(norms) | (norms == 0)).nonzero().flatten().tolist()
     if bad:
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
@@ -46,7 +47,7 @@ def decoder_directions(sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
             f"(latents {shown}): leave those latents out."
         )
     unit = torch.empty_like(rows)
-    for start in range(0, len(rows), _BLOCK):  # the division is made in float64
+    for start in range(0, len(rows), _BLOCK):
         span = slice(start, start + _BLOCK)
         unit[span] = rows[span] / norms[span].unsqueeze(1)
     return unit
