@@ -203,7 +203,7 @@ viz.roc_figure(
 #
 # Mind how few novel latents there are before you read the AUC. The table gives their number, and a 95% interval of the AUC from a *bootstrap*: draw the novel and the reconstruction latents anew from those we have, with replacement, a thousand times. An interval of no width at an AUC of 1.00 isn't certainty: with no latent out of order, drawing again cannot put one there, so there the count is the only warning.
 #
-# The **threshold** is the cosine at which the true positive rate exceeds the false positive rate by most. *Right* is the share of latents that it puts in the right class, on the latents that it was chosen on. Set it against the share that would be right by *always* saying "reconstruction".
+# The **threshold** is the cosine at which the true positive rate exceeds the false positive rate by most. *Right* is the share of latents that it puts in the right class, on the latents that it was chosen on. Set it against the share that would be right by *always* saying "reconstruction" (what it lacks to 100% is the share of novel latents).
 
 
 # %% tags=["hide-input"]
