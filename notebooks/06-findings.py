@@ -236,8 +236,8 @@ control's. {
     else "At some sizes nearly every latent comes back, at others not."
 } **Verdict: two people who choose different sizes {"share most units and differ in" if lowest > 0.5 else "differ in"} {
     1 - most:.0%} to {1 - lowest:.0%} of the smaller
-dictionary's.** And two who choose the same size? Of the latents of SAEs that differ in their seed alone ([chapter
-4](04-paths.ipynb)), {by_id["unique-seeds"].ours}. {
+dictionary's.** And two who choose the same size? Of SAEs that differ in their seed alone
+([chapter 4](04-paths.ipynb)) we find {by_id["unique-seeds"].ours}. {
     "So not even the size settles the units."
     if by_id["unique-seeds"].verdict == "agrees"
     else "Here, with few latents on a small model, they mostly agree."

@@ -107,20 +107,25 @@ viz.table(rows, {
 
 # %% tags=["remove-input"]
 share = [r["ours"] / r["floor"] for r in rows]
-alone = read("-one-thread")
-single = [
-    min(c[n]["cpu_ms_median"] for n in ("saelens", "dictionary_learning", "overcomplete"))
-    / c["canonlib"]["cpu_ms_median"]
-    for c in (r["contestants"] for r in alone)
-]
+
+
+def ahead(run: dict, clock: str) -> float:
+    """How many times as long as we the fastest peer takes."""
+    c = run["contestants"]
+    return min(c[n][clock] for n in ("saelens", "dictionary_learning", "overcomplete")) / c["canonlib"][clock]
+
+
+alone = ", ".join(f"{ahead(r, 'cpu_ms_median'):.1f} at {shape(r)}" for r in read("-one-thread"))
+asleep = ", ".join(
+    f"{ahead(r, 'cpu_ms_median'):.1f} in CPU time and {ahead(r, 'wall_ms_median'):.1f} in wall time at {shape(r)}"
+    for r in read("-passive")
+)
 viz.say(f"""A step takes {min(r["peer"] for r in rows):.1f} to {
     max(r["peer"] for r in rows):.1f} times less time than the
 fastest peer's and {min(r["saelens"] for r in rows):.0f} to {max(r["saelens"] for r in rows):.0f} times less than
 SAELens's own. {
-    f"CPU time counts both threads, also while one waits for the other; with one thread the ratio to the fastest peer is "
-    f"{', '.join(f'{one:.1f} at {shape(r)}' for one, r in zip(single, alone, strict=True))}."
-    if alone
-    else ""
+    f"CPU time counts both threads, also while one waits for the other, for it waits busily. With one thread the ratio to "
+    f"the fastest peer is {alone}; with two that sleep while they wait (`OMP_WAIT_POLICY=passive`, for everyone) it is {asleep}."
 } Our whole step takes {
     max(share):.1f} times as long as the encoder's product in float32 at the smallest dictionary and {
     min(share):.1f} times at best.""")

@@ -17,7 +17,8 @@ def test_five_values_by_hand() -> None:
     assert found.mean == 3
     assert (found.low, found.high) == pytest.approx((3 - half, 3 + half), rel=1e-6)
     assert found.n == 5
-    assert str(found) == "3.00 (1.04 to 4.96)"
+    assert f"{found}" == "3.00 (1.04 to 4.96)"
+    assert f"{found:.0%}" == "300% (104% to 496%)"
 
 
 def test_missing_values_are_left_out_and_one_value_has_no_interval() -> None:
@@ -25,7 +26,7 @@ def test_missing_values_are_left_out_and_one_value_has_no_interval() -> None:
     one = mean_interval([7.0, float("nan")])
     assert (one.mean, one.n) == (7.0, 1)
     assert math.isnan(one.low) and math.isnan(one.high)
-    assert str(one) == "7.00"
+    assert f"{one}" == "7.00"
     assert math.isnan(mean_interval([]).mean)
 
 

@@ -19,9 +19,10 @@ class Interval(NamedTuple):
     n: int
     """Values that it rests on."""
 
-    def __str__(self) -> str:
-        """As ``0.91 (0.88 to 0.94)``; the mean alone where there is no interval."""
-        return f"{self.mean:.2f}" + (f" ({self.low:.2f} to {self.high:.2f})" if self.n > 1 else "")
+    def __format__(self, spec: str) -> str:
+        """As ``0.91 (0.88 to 0.94)``, every number in the format ``spec``; the mean alone where there is no interval."""
+        mean, low, high = (format(value, spec or ".2f") for value in self[:3])
+        return f"{mean} ({low} to {high})" if self.n > 1 else mean
 
 
 def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:

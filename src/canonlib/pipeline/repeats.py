@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -38,6 +39,18 @@ def brought(pair: Pair, small: Any, large: Any, membership: torch.Tensor) -> dic
     for word, mask in (("novel", pair.delta_mse < 0), ("reconstruction", pair.delta_mse >= 0)):
         row |= {f"n_{word}": int((speaks & mask).sum()), word: float(lacked[speaks & mask].double().mean())}
     return row
+
+
+def apart(rows: Iterable[dict[str, Any]]) -> list[float]:
+    """For each seed, by how much more of its novel latents than of its reconstruction latents bring what was lacking.
+
+    Of ``rows`` as ``rows`` gives them: the mean over the pairs that have both, NaN for a seed without such a pair.
+    """
+    by_seed: dict[int, list[float]] = {}
+    for row in rows:
+        difference = row["brought_novel"] - row["brought_reconstruction"]
+        by_seed.setdefault(row["seed"], []).extend([difference] if difference == difference else [])
+    return [sum(found) / len(found) if found else float("nan") for found in by_seed.values()]
 
 
 def rows(
