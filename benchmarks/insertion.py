@@ -27,7 +27,7 @@ from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
 from train_report import machine, versions
 
 from canonlib.stitch import insert, insertion_effects
-from canonlib.stitch.insertion import _rows_per_block
+from canonlib.stitch.active import rows_per_block
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -104,7 +104,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     x = torch.randn(args.tokens, args.d_model, generator=torch.Generator().manual_seed(0)).to(device)
     small = random_sae(args.architecture, args.small, x, args.l0, seed=1)
     large = random_sae(args.architecture, args.large, x, args.l0, seed=2)
-    own_rows = _rows_per_block(args.batch_size, args.large, device)
+    own_rows = rows_per_block(args.batch_size, args.large, device)
     sample = torch.randperm(args.large, generator=torch.Generator().manual_seed(3))[: args.sample].tolist()
     effects = insertion_effects(small, large, x, args.batch_size)  # also the warm-up
     calls: dict[str, Callable[[], object]] = {

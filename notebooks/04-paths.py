@@ -316,16 +316,16 @@ mean error is lowest for {ranked[0]} ({area[ranked[0]]:.3f} of the small SAE's) 
 ({area[ranked[-1]]:.3f}). Steps that raise the error: {", ".join(f"{n} ({name})" for name, n in ups.items())}.""")
 
 # %% [markdown]
-# Now of the swaps, where the error climbed. So far they went from the highest cosine down, and latents without a partner came last: the large SAE's put in, the small SAE's taken out. Instead, make at every step the move that costs least *then*, whether it is a swap, a latent of the large SAE put in or one of the small SAE taken out (`stitch.greedy_moves`). The effect of every move left follows from the co-activations of the latents, so that choosing costs little. In a third order we let go of the plan altogether: insertions, too, come when they are best. And a fourth is a control. If groups meant nothing, one might as well do without: the same insertions, then every other latent put in or taken out *singly*, greedily.
+# Now of the swaps, where the error climbed. So far they went from the highest cosine down, and latents without a partner came last: the large SAE's put in, the small SAE's taken out. Instead, make at every step the move that costs least *then*, whether it is a swap, a latent of the large SAE put in or one of the small SAE taken out (`stitch.greedy_moves`). The effect of every move left follows from the co-activations of the latents, so that choosing costs little. In a third order we let go of the plan altogether: insertions, too, come when they are best. And a fourth is a control: the same insertions, then groups of the same sizes, swapped as greedily, but with partners *dealt out at random*.
 
 # %% tags=["hide-input"]
 steep = max(paths, key=lambda p: p.climb)
 at = paths.index(steep)
 three = {"by cosine": steep} | {
     word: run.paths("standard-all", order)[at]
-    for word, order in (("greedy", "greedy-swaps"), ("all greedy", "free"), ("singly", "ungrouped"))
+    for word, order in (("greedy", "greedy-swaps"), ("all greedy", "free"), ("random partners", "random-partners"))
 }
-viz.order_figure({word: p.mse["best"] / p.mse["best"][0] for word, p in three.items()}, controls=["singly"],
+viz.order_figure({word: p.mse["best"] / p.mse["best"][0] for word, p in three.items()}, controls=["random partners"],
                  colors={"by cosine": viz.SMALL, "greedy": viz.LARGE, "all greedy": viz.META}, x="moves made",
                  level=("larger SAE", steep.mse_large / float(steep.mse["best"][0])), y="MSE, share of the small SAE's",
                  title=f"One path, three orders and a control, {steep.small} → {steep.large}",
@@ -334,17 +334,22 @@ viz.order_figure({word: p.mse["best"] / p.mse["best"][0] for word, p in three.it
 # %% tags=["remove-input"]
 viz.say(f"""**Figure 4.4.** The path that climbs most. *By cosine*: novel latents inserted greedily, groups swapped from the highest
 cosine down, the rest at the end. *Greedy*: the same insertions, then always the move that costs least. *All greedy*: any
-move at any time. Grey: without groups, latent by latent. Every line leads from the small SAE to the large one; the error lies
+move at any time. Grey: greedy with random partners. Every line leads from the small SAE to the large one; the error lies
 at most {three["by cosine"].climb:.1%}, {three["greedy"].climb:.1%}, {three["all greedy"].climb:.1%} and {
-    three["singly"].climb:.0%} above the lowest before it.""")
+    three["random partners"].climb:.0%} above the lowest before it.""")
 
 # %% tags=["hide-input"]
-order_names = {"greedy": "by cosine", "greedy-swaps": "greedy", "free": "all greedy", "ungrouped": "singly"}
+order_names = {
+    "greedy": "by cosine",
+    "greedy-swaps": "greedy",
+    "free": "all greedy",
+    "random-partners": "random partners",
+}
 climbs = []
 for word, name in (("ReLU", "standard-all"), ("BatchTopK", "batchtopk-entities")):
     for row in zip(*(run.paths(name, order) for order in order_names), strict=True):
         climbs.append({"family": word, "pair": f"{row[0].small:,} → {row[0].large:,}"}
-                      | {p.order: p.climb for p in row} | {"over": row[1].mse["best"].max() > row[1].mse["best"][0]})  # fmt: skip
+                      | {p.order: p.climb for p in row} | {"over": any(p.mse["best"].max() > p.mse["best"][0] for p in row[1:3])})  # fmt: skip
 viz.table(climbs, {"family": ("family", ""), "pair": ("path", "")}
           | {order: (word, ".1%") for order, word in order_names.items()})  # fmt: skip
 
@@ -365,12 +370,10 @@ pass), and the others climb by up to {max(best_climb):.1%}; {
     "none of the greedy paths ever rises above the small SAE's own error"
     if not any(row["over"] for row in climbs)
     else f"{sum(bool(row['over']) for row in climbs)} greedy paths rise above the small SAE's own error"
-}. Without groups the error climbs by {min(row["ungrouped"] for row in climbs):.0%} to {
-    max(row["ungrouped"] for row in climbs):.0%}: {
-    "so the groups do say who stands for whom."
-    if min(row["ungrouped"] for row in climbs) > 2 * max(best_climb)
-    else "for most paths the groups matter."
-}""")
+}. With random partners the error climbs by {min(row["random-partners"] for row in climbs):.0%} to {
+    max(row["random-partners"] for row in climbs):.0%}, and further than with their own in {
+    sum(row["random-partners"] > row["greedy-swaps"] for row in climbs)
+} of the {len(climbs)} paths.""")
 
 # %% tags=["remove-input"]
 viz.claim_box(claim(run, "stitch-path"))
@@ -405,8 +408,9 @@ losses = []
 for p, q in zip(paths, greedy_paths, strict=True):
     at = {int(row["point"]): row["ce_spliced"] for row in p.ce}
     row = {"pair": f"{p.small:,} → {p.large:,}", "first": at[0], "inserted": at[p.n_inserted], "last": at[len(p.moves)]}
-    for word, one in (("cosine", p), ("greedy", q)):
-        row[word] = max(r["ce_spliced"] for r in one.ce if p.n_inserted < r["point"] < len(p.moves))
+    for word, one in (("cosine", p), ("greedy", q)):  # at the same points
+        between = [r["ce_spliced"] for r in one.ce if r["point"] in at and p.n_inserted < r["point"] < len(p.moves)]
+        row[word] = max(between, default=float("nan"))
     losses.append(row)
 viz.table(losses, {"pair": ("path", ""), "first": ("small SAE", ".3f"), "inserted": ("novel inserted", ".3f"),
                    "cosine": ("worst, by cosine", ".3f"), "greedy": ("worst, greedy", ".3f"), "last": ("large SAE", ".3f")})  # fmt: skip
@@ -416,7 +420,7 @@ helped = sum(row["inserted"] < row["first"] for row in losses)
 worse = {w: sum(row[w] > 1.001 * max(row["inserted"], row["last"]) for row in losses) for w in ("cosine", "greedy")}
 viz.say(f"""**Figures 4.5 and 4.6, Table 4.5.** Next-token loss in nats (without any SAE: {
     paths[0].ce[0]["ce_clean"]:.3f}), best decoder
-bias at every point; *worst* is the highest loss at the points looked at between the last insertion and the end. Inserting the
+bias at every point; *worst* is the highest loss between the last insertion and the end, at the points that were looked at in both orders. Inserting the
 novel latents lowers the loss in {helped} of {
     len(losses)
 } pairs. While the rest is exchanged it rises above both neighbours in {worse["cosine"]} pairs by cosine, and in {
@@ -470,15 +474,12 @@ sizes of its family (ReLU: all tokens, BatchTopK: entity mentions). The gathered
 # %% [markdown]
 # ## Doubt: would any partner do?
 #
-# If swapping did no harm for *any* partner, the groups would mean nothing. So give each group, in place of its own latents of the large SAE, as many others of the reconstruction latents, drawn at random.
+# If swapping did no harm for *any* partner, the groups would mean nothing. So take our pair's groups and deal their latents of the large SAE out among them at random, as for the grey line of Figure 4.4.
 
 # %%
-from canonlib.stitch import Group
+from canonlib.pipeline.paths import dealt
 
-draw = torch.Generator().manual_seed(seed)
-shuffled = kept[torch.randperm(len(kept), generator=draw)].tolist()
-others = [Group(g.out, tuple(sorted(shuffled[n : n + len(g.into)])), 0.0) for n, g in enumerate(groups)]
-control = swap_effects(together, others)
+control = swap_effects(together, dealt(groups, seed))
 
 # %% tags=["remove-input"]
 true, false = swaps.delta_mse / before, control.delta_mse / before
@@ -598,14 +599,16 @@ measures = {
     "all": ("MSE, novel inserted", ".0%", lambda row: row["mse_all_novel"]),
     "cosine": ("climb by cosine", ".0%", lambda row: row["climb"]["greedy"]),
     "greedy": ("climb, greedy", ".1%", lambda row: row["climb"]["greedy-swaps"]),
-    "shared": ("shared", ".0%", lambda row: row["shared"]),
 }
 summary = []
 for word, rows in seeded.items():
     for pair in by_pair(rows, lambda row: 0.0):
         cells = {k: format(mean_interval(by_pair(rows, value)[pair]), spec) for k, (_, spec, value) in measures.items()}
+        shared = by_pair(rows, lambda row: row["shared"])[pair]  # the seeds' values rest on the same SAEs: no interval
+        cells["shared"] = f"{sum(shared) / len(shared):.0%} ({min(shared):.0%} to {max(shared):.0%})"
         summary.append({"pair": f"{word} {pair}"} | cells)
-viz.table(summary, {"pair": ("pair", "")} | {key: (name, "") for key, (name, _, _) in measures.items()})
+viz.table(summary, {"pair": ("pair", "")} | {key: (name, "") for key, (name, _, _) in measures.items()}
+          | {"shared": ("shared", "")})  # fmt: skip
 
 # %% tags=["remove-input"]
 every = [row for rows in seeded.values() for row in rows]
@@ -613,8 +616,8 @@ fell = sum(row["mse_all_novel"] < 1 for row in every)
 rose = {word: sum(row["rises"]["greedy"] > 0 for row in rows) for word, rows in seeded.items()}
 helped_ce = sum(row["ce_all_novel"] < row["ce_small"] for row in every)
 viz.say(f"""**Table 4.8.** Means over five seeds with 95% t intervals (MSE as a share of the small SAE's; *shared*: of the larger SAE's
-latents that fire, those with a partner in another seed's SAE, matched one to one, decoder and encoder cosine of at least 0.7).
-Inserting all novel latents
+latents that fire, those with a partner in another seed's SAE, matched one to one, decoder and encoder cosine of at least 0.7;
+with the range over seeds). Inserting all novel latents
 lowers the error in {fell} of {len(every)} cases and the next-token loss in {
     helped_ce
 }. Taken one by one, greedily, some
@@ -628,7 +631,7 @@ display(*(viz.claim_box(claim(run, name)) for name in ("stitch-news", "unique-se
 # %% [markdown]
 # ## The paper and us
 #
-# The workshop abstract of the stitching work reports a path along which the error falls monotonically. We don't know in which order its swaps were made, and we found that nearly everything hangs on it. The authors' GPT-2 SAEs have up to 98,304 latents, ours up to 128 on all tokens, on a model of a million parameters that reads one grammar: here the larger dictionaries come close to the number of things that there are to say.
+# The workshop abstract of the stitching work reports a path along which the error falls monotonically. We don't know in which order its swaps were made, and Table 4.4 says how much hangs on it. The authors' GPT-2 SAEs have up to 98,304 latents, ours up to 128 on all tokens, on a model of a million parameters that reads one grammar: here the larger dictionaries come close to the number of things that there are to say.
 #
 # ## Exercises
 #

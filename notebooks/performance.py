@@ -199,12 +199,13 @@ def stored(pattern: str) -> list[dict]:
 effects = [
     {"pair": f"{r['shape']['small']:,} → {r['shape']['large']:,}", "d": r["shape"]["d_model"], "tokens": r["shape"]["tokens"],
      "seconds": r["seconds_median"]["insertion_effects"], "encoding": r["closed_form_over_encoding_median"],
-     "hours": r["loop_seconds_extrapolated"] / 3600, "loop": r["loop_over_closed_form_extrapolated"],
+     "hours": r["loop_seconds_extrapolated"] / 3600, "timed": r["loop_latents_timed"] * len(r["seconds_all"]["loop_over_sample"]),
+     "loop": r["loop_over_closed_form_extrapolated"],
      "mib": r["peak_memory_mib"]} for r in stored("insertion-*-cpu.json")
 ]  # fmt: skip
 viz.table(effects, {"pair": ("pair", ""), "d": ("d_model", ""), "tokens": ("tokens", ","), "seconds": ("CPU s", ".1f"),
                     "encoding": ("× encoding", ".2f"), "hours": ("the loop, CPU h", ",.1f"), "loop": ("the loop ×", ",.0f"),
-                    "mib": ("process, MiB", ",")})  # fmt: skip
+                    "timed": ("latents timed", ""), "mib": ("process, MiB", ",")})  # fmt: skip
 
 # %% [markdown]
 # Comparing two dictionaries means a product of every direction with every other. It is made in blocks, so that memory holds one block of it; the floor is that product alone, and scikit-learn's brute-force neighbours are the tool at hand.

@@ -14,7 +14,7 @@ from canonlib.errors import ConfigError
 from canonlib.sae.metrics import reconstruction
 from canonlib.stitch import insert, insertion_effects, require_independent, require_stitchable
 from canonlib.stitch import insertion as insertion_module
-from canonlib.stitch.active import active
+from canonlib.stitch.active import active, rows_per_block
 
 N_SMALL, N_LARGE = 10, 17
 KINDS = ["standard", "jumprelu", "gated"]
@@ -126,9 +126,9 @@ def test_blocks_and_memory_mapping_do_not_matter(tmp_path: Any) -> None:
 
 def test_wide_saes_are_taken_in_smaller_blocks() -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert insertion_module._rows_per_block(4096, 98_304, cpu) == 512
-    assert insertion_module._rows_per_block(4096, 98_304, cuda) == 2730  # 2**28 // 98,304
-    assert insertion_module._rows_per_block(100, 64, cpu) == 100
+    assert rows_per_block(4096, 98_304, cpu) == 512
+    assert rows_per_block(4096, 98_304, cuda) == 2730  # 2**28 // 98,304
+    assert rows_per_block(100, 64, cpu) == 100
 
 
 @pytest.mark.parametrize("architecture", ["standard", "jumprelu"])

@@ -14,12 +14,15 @@ import torch
 from worldhelpers import small_tier
 
 from canonlib import tiers
+from canonlib.activations import documents
 from canonlib.claims import table
 from canonlib.claims.compute import claim, compute
-from canonlib.compare import nearest
+from canonlib.compare import nearest, shared_latents
 from canonlib.errors import ConfigError, CorruptArtefactError
 from canonlib.pipeline import Run
-from canonlib.pipeline.paths import ORDERS
+from canonlib.pipeline.paths import ORDERS, dealt
+from canonlib.sae.evaluation import ce_loss, replaced_positions
+from canonlib.stitch import Group, insert, insertion_losses
 from canonlib.store import Store
 
 
@@ -82,11 +85,24 @@ def test_orders_make_the_same_moves_and_greedy_swaps_climb_no_more(run: Run) -> 
     assert plain.climb == pytest.approx(max(b / a for i, a in enumerate(mse) for b in mse[i:]) - 1)
 
 
+def test_dealt_groups_keep_their_sizes_and_latents() -> None:
+    groups = [Group((0,), (5, 7), 0.9), Group((1, 2), (1,), 0.8), Group((3,), (2, 3, 8), 0.7)]
+    other = dealt(groups, seed=1)
+    assert [(g.out, len(g.into)) for g in other] == [(g.out, len(g.into)) for g in groups]
+    assert sorted(j for g in other for j in g.into) == [1, 2, 3, 5, 7, 8]
+    assert [g.into for g in other] != [g.into for g in groups]
+
+
+def test_claims_of_seeds_need_seeds(run: Run) -> None:
+    assert claim(run, "unique-seeds").verdict != "not tested here"
+    few = claim(run, "stitch-news")
+    assert few.verdict == "not tested here" and "20 novel latents" in few.reason
+    alone = Run(small_tier(repeats=()), run.store, progress=False)
+    assert claim(alone, "unique-seeds").verdict == claim(alone, "stitch-news").verdict == "not tested here"
+
+
 def test_losses_of_single_insertions_are_those_of_the_stitched_sae(run: Run) -> None:
-    from canonlib.activations import documents
     from canonlib.pipeline.losses import LOSS_DOCUMENTS
-    from canonlib.sae.evaluation import ce_loss, replaced_positions
-    from canonlib.stitch import insert, insertion_losses
 
     (pair,) = run.doublings("standard-all")
     told = run.losses("standard-all", pair)
@@ -114,6 +130,15 @@ def test_seeds_share_the_first_and_differ_after_it(run: Run) -> None:
     assert rows[0]["auc"] == run.pairs("standard-all")[0].summary["auc"]
     assert rows[0]["ce_small"] != rows[1]["ce_small"]
     assert set(rows[0]["climb"]) == set(ORDERS)
+    pair = run.pairs("standard-all-seeds", seed=1)[0]
+    small, large, other = (seeded.sae(n, seed=s) for n, s in ((16, 1), (32, 1), (32, 0)))
+    fires = pair.fires > 0
+    assert rows[1]["shared"] == pytest.approx(float(shared_latents(large, other)[fires].double().mean()))
+    tokens = documents(run.tier, "eval")[:100]
+    novel = ((pair.delta_mse < 0) & fires).nonzero()[:, 0].tolist()
+    where = replaced_positions(tokens, "all")
+    loss = ce_loss(run.lm, tokens, run.tier.hook, where, insert(small, large, novel))
+    assert rows[1]["ce_all_novel"] == pytest.approx(loss, abs=1e-9)
 
 
 def test_gathered_dictionaries_keep_to_their_size(run: Run) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from canonlib.pipeline.losses import sample
-from canonlib.pipeline.repeats import brought
+from canonlib.pipeline.repeats import apart, brought
 from canonlib.pipeline.stitching import Pair
 from canonlib.sae.selectivity import Selectivity
 
@@ -46,7 +46,16 @@ def test_no_latent_that_speaks_has_no_share() -> None:
     assert math.isnan(row["novel"]) and math.isnan(row["reconstruction"])
 
 
-@pytest.mark.parametrize(("size", "expected"), [(9, [3, 0, 2, 4, 5]), (3, [3, 2, 5])])
+def test_a_seed_counts_once_whatever_its_pairs() -> None:
+    nan = float("nan")
+    told = [(0, 1.0, 0.5), (0, 1.0, 0.1), (0, nan, 0.3), (1, 0.2, 0.4), (2, nan, 1.0)]
+    rows = [{"seed": s, "brought_novel": a, "brought_reconstruction": b} for s, a, b in told]
+    first, second, third = apart(rows)
+    assert (first, second) == (pytest.approx(0.7), pytest.approx(-0.2))
+    assert math.isnan(third)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(9, [3, 0, 2, 4, 5]), (3, [3, 2, 5]), (1, [3])])
 def test_the_sample_runs_from_the_most_welcome_to_the_most_harmful(size: int, expected: list[int]) -> None:
     pair = made_pair([-1.0, 0.0, 0.5, -2.0, 1.0, 3.0], [1, 0, 1, 1, 1, 1])
     assert sample(pair, size) == expected

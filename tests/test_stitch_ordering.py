@@ -77,5 +77,5 @@ def test_bad_moves_are_named() -> None:
         greedy_moves(both, [Move("rest", (), (3,))], done=[Move("insert", (), (3,))])
     with pytest.raises(ConfigError, match="outside the small SAE's range 0 to 4"):
         greedy_moves(both, [Move("drop", (9,), ())])
-    with pytest.raises(ConfigError, match="the pool holds 1, not 2"):
+    with pytest.raises(ConfigError, match="the pool holds 1 SAEs, not 2"):
         greedy_moves(pool([a], x), [])

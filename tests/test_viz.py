@@ -285,3 +285,16 @@ def test_token_views_check_their_lengths():
         viz.attention_patterns(["a", "b"], np.zeros((1, 1, 1)))
     view = viz.colored_tokens_multi(["a"], np.zeros((1, 2)), ["x", "y"])
     assert view.props["labels"] == ["x", "y"]
+
+
+def test_loss_scatter_draws_classes_on_signed_roots() -> None:
+    figure = viz.loss_scatter([-0.04, 0.0, 0.09], [-0.25, 0.01, -0.0001], title="T", hover=["a", "b", "c"])
+    reconstruction, novel = figure.data
+    assert (list(novel.text), list(reconstruction.text)) == (["a"], ["b", "c"])
+    assert (float(novel.x[0]), float(novel.y[0])) == (pytest.approx(-0.2), pytest.approx(-0.5))
+    assert list(reconstruction.y) == pytest.approx([0.1, -0.01])
+    assert reconstruction.customdata[1].tolist() == pytest.approx([0.09, -0.0001])
+    with pytest.raises(ConfigError, match="loss must have 3 entries, got 1"):
+        viz.loss_scatter([1, 2, 3], [1], title="T")
+    with pytest.raises(ConfigError, match="hover must have 1 entries, got 2"):
+        viz.loss_scatter([1], [1], title="T", hover=["a", "b"])

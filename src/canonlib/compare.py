@@ -1,4 +1,4 @@
-"""Are two dictionaries alike? Cosine similarity of decoder directions, in blocks, at any size."""
+"""Are two dictionaries alike? Cosine similarity of decoder directions, in blocks; matching needs all of it at once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 
 from canonlib.errors import ConfigError, require_positive
 
@@ -54,7 +55,7 @@ def decoder_directions(sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
 
 
 def _similarity(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Cosines of unit rows, ``[n_a, n_b]``: the only place where such a matrix exists, one block at a time."""
+    """Cosines of unit rows, ``[n_a, n_b]``: the only place where such a matrix is made."""
     return a @ b.T
 
 
@@ -74,8 +75,8 @@ def _comparable(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor) -> tuple
 def nearest(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, k: int = 1, block: int = _BLOCK) -> Neighbours:
     """The ``k`` directions of ``b`` nearest to each direction of ``a``, by cosine.
 
-    ``a`` and ``b`` are SAEs or matrices ``[n_latents, d_model]``; rows are normalised first. Beside the two
-    dictionaries and the answer, memory holds one ``block`` × ``block`` matrix of cosines (16 MiB in float32 at 2,048),
+    ``a`` and ``b`` are SAEs or matrices ``[n_latents, d_model]``; rows are normalised first. Beside unit
+    copies of both dictionaries and the answer, memory holds one ``block`` × ``block`` matrix of cosines (16 MiB in float32 at 2,048),
     never the whole of it. Among equal cosines any may be listed. Raises ``ConfigError`` for dictionaries of different
     ``d_model``, ``k`` above the size of ``b``, or ``k`` or ``block`` below 1.
     """
@@ -147,17 +148,18 @@ def shared_latents(a: SAE[Any], b: SAE[Any], threshold: float = 0.7) -> torch.Te
 
     Decoder directions are matched one to one so that the sum of their cosines is highest (Hungarian matching); a latent
     is shared when the cosines of its decoder direction and of its encoder direction with its partner's both reach
-    ``threshold`` (Paulo and Belrose 2025, arXiv 2501.16615, with 0.7). Memory: the whole matrix of cosines. Raises
+    ``threshold`` (a rule after Paulo and Belrose 2025, arXiv 2501.16615, who ask for 0.7). The matching needs the whole
+    matrix of cosines in float64, and time that grows as the cube of the size: for dictionaries of some thousands. Raises
     ``ConfigError`` for dictionaries of different ``d_model`` and a ``threshold`` outside -1 ... 1.
     """
     from scipy.optimize import linear_sum_assignment
 
     _require_cosine(threshold)
     written = _similarity(*_comparable(a, b)).double().cpu()
-    read = _similarity(*_comparable(a.W_enc.T, b.W_enc.T)).double().cpu()
     rows, columns = (torch.from_numpy(i) for i in linear_sum_assignment(written.numpy(), maximize=True))
+    read = F.cosine_similarity(a.W_enc.T.cpu()[rows].double(), b.W_enc.T.cpu()[columns].double(), dim=1)
     shared = torch.zeros(len(written), dtype=torch.bool)
-    shared[rows] = (written[rows, columns] >= threshold) & (read[rows, columns] >= threshold)
+    shared[rows] = (written[rows, columns] >= threshold) & (read >= threshold)
     return shared
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from canonlib.claims.model import Claim, verdict
 from canonlib.errors import unknown
-from canonlib.intervals import Interval, mean_interval
+from canonlib.intervals import mean_interval
 from canonlib.pipeline import metastage, repeats
 from canonlib.pipeline.run import Run
 from canonlib.pipeline.stitching import Pair
@@ -18,6 +18,8 @@ STITCHED = "standard-all"
 """The family that the stitching chapter follows: the paper's architecture, on all tokens."""
 ENTITY = metastage.BASE
 """The family that the entity story and the meta-SAE follow."""
+ENOUGH = 20
+"""Novel latents that must detect a fact before their share means anything."""
 GREEDY = ("greedy-swaps", "free")
 """Orders of a path's moves that look for the least harm at every step."""
 _RULES: list[Callable[[Run], Claim]] = []
@@ -32,6 +34,10 @@ def _claim(run: Run, holds: bool, *, paper: str = "", source: str = "", reason: 
     mark = verdict(holds, paper, reason)
     kept = reason if mark != "holds" and mark != "agrees" else ""
     return Claim(paper=paper, source=source, verdict=mark, tier=run.tier.name, reason=kept, **fields)
+
+
+def _untested(tier: str, **fields: Any) -> Claim:
+    return Claim(paper="", source="", ours="", bound="", verdict="not tested here", tier=tier, **fields)
 
 
 def span(values: list[float], digits: int = 2) -> str:
@@ -188,41 +194,50 @@ def stitch_path(run: Run) -> Claim:
         sentence="On the path from each SAE to the next larger one, by insertions and swaps, the error only falls.",
         ours=f"it falls at {falls} of {steps} insertions; while the rest is exchanged greedily it climbs in {len(climbing)} "
         f"of {len(paths)} paths, by up to {max(best):.1%} (swapped by cosine: up to {max(p.climb for p in paths):.0%})",
-        reason="a mixture of two dictionaries can fit worse than either; most of the climb depends on the order",
+        reason="a mixture of two dictionaries can fit worse than either",
     )  # fmt: skip
 
 
 @_rule
 def stitch_news(run: Run) -> Claim:
     """Novel latents against the facts that the small SAE lacked, over seeds."""
+    words: dict[str, Any] = {"id": "stitch-news", "chapter": 4,
+             "sentence": "Novel latents bring facts that the smaller SAE lacked more often than reconstruction latents do."}  # fmt: skip
     found = {f.architecture: run.repeats(f.name) for f in run.tier.repeats}
-    apart = {name: mean_interval(repeats.apart(rows)) for name, rows in found.items()}
-    few = {
-        name: sum(row["brought_n_novel"] for row in found[name])
-        for name, one in apart.items()
-        if not (one.n > 1 and one.low > 0)
-    }
+    spoken = {name: sum(row["brought_n_novel"] for row in rows) for name, rows in found.items()}
+    apart = {name: mean_interval(repeats.apart(rows)) for name, rows in found.items() if spoken[name] >= ENOUGH}
+    few = "".join(f"; {name}: too few, {n} in all" for name, n in spoken.items() if n < ENOUGH)
+    if not apart or any(one.n < 2 for one in apart.values()):
+        return _untested(
+            run.tier.name, reason=f"needs {ENOUGH} novel latents that detect a fact, and two seeds", **words
+        )
     return _claim(
-        run, not few, id="stitch-news", chapter=4, bound="difference above zero over seeds (95% interval)",
-        sentence="Novel latents bring facts that the smaller SAE lacked more often than reconstruction latents do.",
-        ours="share higher by " + ", ".join(f"{one:.0%} ({name}, {one.n} seeds)" for name, one in apart.items()),
-        reason="; ".join(f"{name}: {n} novel latents in all detect a fact at all" for name, n in few.items()),
+        run, all(one.low > 0 for one in apart.values()), **words,
+        bound=f"difference above zero over seeds (95% interval), for each architecture with {ENOUGH} such latents",
+        ours="share higher by " + ", ".join(f"{one:.0%} ({name}, {one.n} seeds)" for name, one in apart.items()) + few,
     )  # fmt: skip
 
 
 @_rule
 def unique_seeds(run: Run) -> Claim:
     """Do trainings that differ in their seed alone find the same latents?"""
-    shared: dict[str, Interval] = {}
-    for family in run.tier.repeats:
-        rows = [row for row in run.repeats(family.name) if row["large"] == family.sizes[-1]]
-        shared[f"{family.architecture}, {family.sizes[-1]} latents"] = mean_interval(row["shared"] for row in rows)
+    words: dict[str, Any] = {"id": "unique-seeds", "chapter": 4,
+             "sentence": "SAEs that differ in their seed alone share only part of their latents."}  # fmt: skip
+    shared = {
+        f"{f.architecture}, {f.sizes[-1]} latents": [
+            row["shared"] for row in run.repeats(f.name) if row["large"] == f.sizes[-1]
+        ]
+        for f in run.tier.repeats
+        if len(f.seeds) > 1
+    }
+    if not shared:
+        return _untested(run.tier.name, reason="needs SAEs of several seeds", **words)
+    means = {name: (sum(values) / len(values), min(values), max(values)) for name, values in shared.items()}
     return _claim(
-        run, all(one.mean < 0.9 for one in shared.values()), id="unique-seeds", chapter=4,
-        bound="under 90% at the largest size, for each architecture",
+        run, all(most < 0.9 for _, _, most in means.values()), **words,
+        bound="under 90% for every seed at the largest size, for each architecture",
         paper="about 30% shared, 131,072 latents on Llama 3 8B", source="Paulo and Belrose 2025",
-        sentence="SAEs that differ in their seed alone share only part of their latents.",
-        ours=", ".join(f"{one:.0%} shared ({name})" for name, one in shared.items()),
+        ours=", ".join(f"{m:.0%} shared ({low:.0%} to {high:.0%} by seed; {name})" for name, (m, low, high) in means.items()),
         reason="small dictionaries on a small model leave less choice",
     )  # fmt: skip
 
@@ -309,11 +324,7 @@ _UNTESTED = (
 def compute(run: Run) -> list[Claim]:
     """All claims of the run's tier, in chapter order; those not tested here are listed with the reason."""
     tested = [rule(run) for rule in _RULES]
-    rest = [
-        Claim(id=i, chapter=c, sentence=s, paper="", source="", ours="", bound="", verdict="not tested here",
-              tier=run.tier.name, reason=why)
-        for i, c, s, why in _UNTESTED
-    ]  # fmt: skip
+    rest = [_untested(run.tier.name, id=i, chapter=c, sentence=s, reason=why) for i, c, s, why in _UNTESTED]
     return sorted(tested, key=lambda claim: claim.chapter) + rest
 
 

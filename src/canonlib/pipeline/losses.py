@@ -10,7 +10,7 @@ from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json
 from canonlib.tiers import Tier
 
-CODE = (*ENGINE, "canonlib.sae.evaluation", __name__)
+CODE = (*ENGINE, "canonlib.pipeline.stitching", "canonlib.sae.evaluation", __name__)
 SAMPLE = 64
 """Latents tried in a pair: evenly spaced from the most welcome to the most harmful."""
 LOSS_DOCUMENTS = 200
@@ -22,7 +22,7 @@ def sample(pair: Pair, size: int = SAMPLE) -> list[int]:
     ranked = [j for j in pair.delta_mse.argsort().tolist() if pair.fires[j] > 0]
     if len(ranked) <= size:
         return ranked
-    return [ranked[round(i * (len(ranked) - 1) / (size - 1))] for i in range(size)]
+    return [ranked[round(i * (len(ranked) - 1) / max(1, size - 1))] for i in range(size)]
 
 
 def losses(

@@ -17,14 +17,15 @@ from canonlib.tiers import Tier
 if TYPE_CHECKING:
     from sae_lens import SAE
 
-    from canonlib.stitch import InsertionEffects, Move, Path, Pool
+    from canonlib.stitch import Group, InsertionEffects, Move, Path, Pool
 
 CODE = (*ENGINE, "canonlib.sae.evaluation", __name__)
 INSERTIONS = ("greedy", "effect", "cosine", "random")
 """Orders in which novel latents are inserted; swaps follow from the highest cosine down, and then the rest."""
-ORDERS = (*INSERTIONS, "greedy-swaps", "free", "ungrouped")
+ORDERS = (*INSERTIONS, "greedy-swaps", "free", "random-partners")
 """As well: inserted and then exchanged greedily; every move greedily, of whatever kind; and, as a control, inserted and
-then exchanged greedily latent by latent, without groups. The first is the one that the figures follow."""
+then exchanged greedily in groups of the same sizes whose partners are dealt out at random. The first is the one that the
+figures follow."""
 FEW = {"greedy": 10, "greedy-swaps": 10}
 FULL = {"greedy": 10, "greedy-swaps": 1_000}
 """By order, at how many points of a path the model's loss is taken at most, beside its ends and the last insertion."""
@@ -59,7 +60,7 @@ class StoredPath:
 
     @property
     def n_swapped(self) -> int:
-        """Point at which the last group is swapped."""
+        """Point at which the last group is swapped, where swaps follow insertions and precede the rest."""
         return self.n_inserted + sum(move["kind"] == "swap" for move in self.moves)
 
     @property
@@ -136,9 +137,18 @@ def planned(both: Pool, effects: InsertionEffects) -> dict[str, list[Move]]:
     first, others = moves["greedy"][: len(novel)], moves["greedy"][len(novel) :]
     moves["greedy-swaps"] = [*first, *greedy_moves(both, others, done=first)]
     moves["free"] = greedy_moves(both, moves["greedy"])
-    singly = plan(a.cfg.d_sae, b.cfg.d_sae, inserted["greedy"], [])[len(novel) :]
-    moves["ungrouped"] = [*first, *greedy_moves(both, singly, done=first)]
+    control = plan(a.cfg.d_sae, b.cfg.d_sae, inserted["greedy"], dealt(groups))[len(novel) :]
+    moves["random-partners"] = [*first, *greedy_moves(both, control, done=first)]
     return moves
+
+
+def dealt(groups: Sequence[Group], seed: int = 0) -> list[Group]:
+    """Groups of the same sizes with the same latents, those of the large SAE dealt out at random."""
+    from canonlib.stitch import Group
+
+    partners = [j for group in groups for j in group.into]
+    order = iter(torch.randperm(len(partners), generator=torch.Generator().manual_seed(seed)).tolist())
+    return [Group(g.out, tuple(sorted(partners[next(order)] for _ in g.into)), 0.0) for g in groups]
 
 
 def _measure(

@@ -14,7 +14,14 @@ from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json
 from canonlib.tiers import Tier
 
-CODE = (*ENGINE, "canonlib.sae.evaluation", "canonlib.sae.selectivity", "canonlib.world.table", __name__)
+CODE = (
+    *ENGINE,
+    "canonlib.pipeline.stitching",
+    "canonlib.sae.evaluation",
+    "canonlib.sae.selectivity",
+    "canonlib.world.table",
+    __name__,
+)
 
 CE_DOCUMENTS = 100
 """Evaluation documents on which the model's loss is taken."""

@@ -14,6 +14,10 @@ import torch
 from canonlib.sae.entries import compressed_rows, dots, positions, row_offsets
 
 DENSE_ABOVE = 1 / 16
+# Latent activations per block on a CPU: beyond a few million, fresh buffers cost more than they save.
+_CPU_ELEMENTS = 2**21
+_CPU_MIN_ROWS = 512
+_GPU_ELEMENTS = 2**28
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,10 @@ def active(latents: torch.Tensor, dense_above: float = DENSE_ABOVE) -> Active:
         return Active(shape, flat[:0], flat[:0], latents[:0, 0], latents)
     offsets = row_offsets(flat, n_tokens, n_latents)
     return Active(shape, offsets, flat % n_latents, latents.reshape(-1)[flat], None)
+
+
+def rows_per_block(batch_size: int, n_latents: int, device: torch.device) -> int:
+    """Tokens to take at once, at most ``batch_size``, so that their latents fit."""
+    if device.type == "cpu":
+        return min(batch_size, max(_CPU_MIN_ROWS, _CPU_ELEMENTS // n_latents))
+    return min(batch_size, max(1, _GPU_ELEMENTS // n_latents))

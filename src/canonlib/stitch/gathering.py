@@ -43,9 +43,10 @@ def frankenstein(pool: Pool, budget: int, exchanges: int = 100, progress: bool =
     """A dictionary of at most ``budget`` latents drawn from all SAEs of the pool, with a low MSE on its tokens.
 
     From an empty dictionary, and from the largest SAE of at most ``budget`` latents, the latent that lowers the error
-    most is added until the budget is spent or none does; then a member that is little missed gives way to the latent
-    that helps most, up to ``exchanges`` times or until that does not help. The better of the two is returned: never
-    worse than that SAE with its best decoder bias. Raises ``ConfigError`` for a budget below 1.
+    most is added until the budget is spent or none does; when it is spent, a member that is little missed gives way to
+    the latent that helps most, up to ``exchanges`` times or until that does not help. The better of the two is returned:
+    never worse than that SAE with its best decoder bias. Raises ``ConfigError`` for a budget below 1, and when no SAE is
+    small enough to begin with and no latent of any lowers the error.
     """
     from tqdm.auto import tqdm
 
@@ -53,10 +54,14 @@ def frankenstein(pool: Pool, budget: int, exchanges: int = 100, progress: bool =
     fitting = [i for i, size in enumerate(pool.sizes()) if size <= budget]
     starts = [None, *sorted(fitting, key=lambda i: pool.sizes()[i])[-1:]]
     bar = tqdm(starts, desc="frankenstein", unit="start", disable=not progress)
-    return min((_grow(pool, start, budget, exchanges) for start in bar), key=lambda each: each.mse)
+    grown = [found for start in bar if (found := _grow(pool, start, budget, exchanges)) is not None]
+    if not grown:
+        raise ConfigError("no latent of any SAE lowers the error on these activations: are they the SAEs' own?")
+    return min(grown, key=lambda each: each.mse)
 
 
-def _grow(pool: Pool, start: int | None, budget: int, exchanges: int) -> Frankenstein:
+def _grow(pool: Pool, start: int | None, budget: int, exchanges: int) -> Frankenstein | None:
+    """What grows from one start; None when it stays empty."""
     mixture = Mixture(pool, start)
     while mixture.size < budget:
         effect, latent = _best(mixture)
@@ -67,7 +72,7 @@ def _grow(pool: Pool, start: int | None, budget: int, exchanges: int) -> Franken
     taken = [np.flatnonzero(mixture.inside[slice(*span)]).tolist() for span in pairwise(pool.starts)]
     parts = [Part(sae, chosen) for sae, chosen in zip(pool.saes, taken, strict=True) if chosen]
     if not parts:
-        raise ConfigError("no latent of any SAE lowers the error on these activations: are they the SAEs' own?")
+        return None
     bias = torch.from_numpy(mixture.best_bias).to(parts[0].sae.b_dec.device)
     made = combine(parts, bias, operation="frankenstein")
     return Frankenstein(made, tuple(map(tuple, taken)), mixture.mse(), mixture.l0, start, done)

@@ -91,9 +91,10 @@ class SwapEffects:
 def swap_effects(pool: Pool, groups: Sequence[Group]) -> SwapEffects:
     """The effect of each group's swap on the pool's first SAE, the small one, its decoder bias kept.
 
-    Exact: within a group latents act on one another's tokens, and that is part of the effect. Raises ``ConfigError`` for
-    latents out of range.
+    Exact: within a group latents act on one another's tokens, and that is part of the effect. Raises ``ConfigError`` for a
+    pool that is not of two SAEs and for latents out of range.
     """
+    pool.require_pair()
     mixture = Mixture(pool, start=0)
     changes = [mixture.preview([*pool.numbers(0, g.out), *pool.numbers(1, g.into)]) for g in groups]
     count = pool.n_tokens * pool.rows.shape[1]

@@ -18,16 +18,11 @@ import torch
 
 from canonlib.errors import ConfigError, require_positive
 from canonlib.sae.streaming import blocks, require_activations
-from canonlib.stitch.active import active
+from canonlib.stitch.active import active, rows_per_block
 from canonlib.stitch.support import require_stitchable
 
 if TYPE_CHECKING:
     from sae_lens import SAE
-
-# Latent activations per block on a CPU: beyond a few million, fresh buffers cost more than they save.
-_CPU_ELEMENTS = 2**21
-_CPU_MIN_ROWS = 512
-_GPU_ELEMENTS = 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +81,7 @@ def insertion_effects(
     if large.W_dec.device != device:
         raise ConfigError(f"the small SAE is on {device}, the large SAE on {large.W_dec.device}: move both to one.")
     sums = _Sums(small, large)
-    rows = _rows_per_block(batch_size, large.cfg.d_sae, device)
+    rows = rows_per_block(batch_size, large.cfg.d_sae, device)
     for block in _with_progress(blocks(activations, rows, device), n_tokens, rows, progress):
         sums.add(block)
     return sums.effects(n_tokens)
@@ -133,12 +128,6 @@ class _Sums:
 def _sum_of_squares(rows: torch.Tensor) -> torch.Tensor:
     """Σ over all entries, float64 across tokens (a token's own few hundred squares are summed in its dtype)."""
     return torch.linalg.vector_norm(rows, dim=1).double().square().sum()
-
-
-def _rows_per_block(batch_size: int, n_latents: int, device: torch.device) -> int:
-    if device.type == "cpu":
-        return min(batch_size, max(_CPU_MIN_ROWS, _CPU_ELEMENTS // n_latents))
-    return min(batch_size, max(1, _GPU_ELEMENTS // n_latents))
 
 
 def _with_progress(stream: Iterator[torch.Tensor], n_tokens: int, rows: int, progress: bool) -> Iterator[torch.Tensor]:

@@ -66,8 +66,7 @@ class Mixture:
         change: Array = 2 * sign * self.projection + pool.own
         if b_dec is not None:
             return change - 2 * sign * (pool.writes @ b_dec)
-        squared = (pool.writes**2).sum(1)
-        return change - (2 * sign * (pool.writes @ self.total) + squared) / pool.n_tokens
+        return change - (2 * sign * (pool.writes @ self.total) + pool.own_writes) / pool.n_tokens
 
     @property
     def size(self) -> int:

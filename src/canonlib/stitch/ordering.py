@@ -18,29 +18,21 @@ if TYPE_CHECKING:
 def greedy_order(pool: Pool, latents: Sequence[int]) -> list[int]:
     """``latents`` of the pool's second SAE, the large one, in the order in which each lowers the first one's error most.
 
-    Given those before it, and with the small SAE's decoder bias. Those that would raise the error by the time they are
-    due come last, the least harmful first; those that never fire close the list. Raises ``ConfigError`` for latents
-    repeated or out of range.
+    Given those before it, and under the best decoder bias at every point. Those that would raise the error by the time
+    they are due come last, the least harmful first; those that never fire close the list. Raises ``ConfigError`` for a
+    pool that is not of two SAEs and for latents repeated or out of range.
     """
-    numbers = np.array(pool.numbers(1, latents), dtype=np.int64)
-    mixture, order = Mixture(pool, start=0), []
-    left = pool.fires[numbers] > 0
-    silent = numbers[~left]
-    while left.any():
-        effects = np.where(left, mixture.effects(pool.b_dec[0])[numbers], np.inf)
-        chosen = int(effects.argmin())
-        mixture.change([int(numbers[chosen])])
-        left[chosen] = False
-        order.append(int(numbers[chosen]))
-    return [i - pool.starts[1] for i in [*order, *silent.tolist()]]
+    ordered = [j for move in greedy_moves(pool, [Move("insert", (), (j,)) for j in latents]) for j in move.into]
+    fires = pool.fires[pool.starts[1] :]
+    return sorted(ordered, key=lambda j: fires[j] == 0)
 
 
 def greedy_moves(pool: Pool, moves: Sequence[Move], done: Sequence[Move] = (), progress: bool = False) -> list[Move]:
     """``moves`` in an order in which each, when its turn comes, lowers the error most or raises it least.
 
     The dictionary begins as the pool's first SAE, ``done`` has been made before, and at every point the decoder bias is
-    the best one. Greedy: it does not look ahead, so a better path may exist. Raises ``ConfigError`` for latents that
-    move twice or are out of range.
+    the best one. Greedy: it does not look ahead, so a better path may exist. Raises ``ConfigError`` for a pool that is
+    not of two SAEs, and for latents that move twice or are out of range.
     """
     from tqdm.auto import tqdm
 
@@ -67,7 +59,7 @@ class _Costs:
 
     def __init__(self, pool: Pool, moves: Sequence[Sequence[int]]) -> None:
         self.signs = _signs(pool, moves)
-        self.own: Array = np.asarray(((self.signs @ pool.gram) * self.signs).sum(axis=1)).reshape(-1)
+        self.own: Array = np.array([_own(pool, move) for move in moves])
         self.writes: Array = self.signs @ pool.writes  # [n_moves, d_model]
         self.own_writes: Array = (self.writes**2).sum(1)
 
@@ -75,6 +67,15 @@ class _Costs:
         """[n_moves] change of the SSE under the best decoder bias before and after."""
         change: Array = 2 * (self.signs @ mixture.projection) + self.own
         return change - (2 * (self.writes @ mixture.total) + self.own_writes) / mixture.pool.n_tokens
+
+
+def _own(pool: Pool, move: Sequence[int]) -> float:
+    """Squared norm of a move's outputs, summed over tokens: |Σ σ f d|²."""
+    if len(move) == 1:
+        return float(pool.own[move[0]])
+    chosen = np.array(move, dtype=np.int64)
+    signs = np.where(chosen < pool.starts[1], 1.0, -1.0)
+    return float(signs @ pool.gram[chosen][:, chosen] @ signs)
 
 
 def _signs(pool: Pool, moves: Sequence[Sequence[int]]) -> csr_array:

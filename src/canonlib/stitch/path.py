@@ -54,8 +54,7 @@ def moved(pool: Pool, moves: Sequence[Move]) -> list[list[int]]:
 
     Raises ``ConfigError`` for a pool that is not of two SAEs, and for latents that move twice or are out of range.
     """
-    if len(pool.saes) != 2:
-        raise ConfigError(f"a path leads from one SAE to another: the pool holds {len(pool.saes)}, not 2.")
+    pool.require_pair()
     gone = iter(pool.numbers(0, (i for move in moves for i in move.out)))
     new = iter(pool.numbers(1, (j for move in moves for j in move.into)))
     return [[*(next(gone) for _ in move.out), *(next(new) for _ in move.into)] for move in moves]
@@ -97,11 +96,6 @@ class Path:
         parts = [Part(s, latents) for s, latents in zip(self.pool.saes, self.dictionary(point), strict=True) if latents]
         b_dec = torch.from_numpy(self.bias(point, bias)).to(parts[0].sae.b_dec.device)
         return combine(parts, b_dec, operation="path")
-
-    def rises(self, kind: str = "insert", bias: Bias = "best") -> list[int]:
-        """The points whose move, of that kind, raised the error."""
-        steps = self.mse[bias].diff()
-        return [i + 1 for i, move in enumerate(self.moves) if move.kind == kind and float(steps[i]) > 0]
 
 
 def walk(pool: Pool, moves: Sequence[Move]) -> Path:

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from canonlib.errors import ConfigError
+from canonlib.errors import ConfigError, require_positive
 from canonlib.sae.entries import dots
 from canonlib.sae.streaming import blocks, require_activations
-from canonlib.stitch.active import active
+from canonlib.stitch.active import active, rows_per_block
 from canonlib.stitch.assembly import checked_latents
 from canonlib.stitch.support import require_independent, require_plain_input, require_same_space
 
@@ -71,6 +71,11 @@ class Pool:
         checked = checked_latents(list(latents), self.sizes()[sae], self.role(sae))
         return [self.starts[sae] + j for j in checked]
 
+    def require_pair(self) -> None:
+        """Raise ``ConfigError`` unless the pool is of two SAEs, a small and a large one."""
+        if len(self.saes) != 2:
+            raise ConfigError(f"this leads from one SAE to another: the pool holds {len(self.saes)} SAEs, not 2.")
+
     def role(self, sae: int) -> str:
         """What messages call that SAE: the small and the large one of a pair, else by its place."""
         return ("small SAE", "large SAE")[sae] if len(self.saes) == 2 else f"SAE {sae}"
@@ -86,6 +91,12 @@ class Pool:
         return self.sums[:, None] * self.rows
 
     @cached_property
+    def own_writes(self) -> Array:
+        """[N] squared norms of ``writes``."""
+        found: Array = (self.writes**2).sum(1)
+        return found
+
+    @cached_property
     def own(self) -> Array:
         """[N] the diagonal of ``gram``: squared norms of the latents' outputs, summed over tokens."""
         found: Array = self.gram.diagonal()
@@ -96,9 +107,9 @@ class Pool:
 def pool(saes: Sequence[SAE[Any]], activations: Any, batch_size: int = 4096, progress: bool = False) -> Pool:
     """Measure the latents of ``saes`` together on ``activations`` ``[n_tokens, d_model]``.
 
-    Cost: encoding the data with every SAE, and Σ_t L0(t)² for the latents that fire together. Memory: 20 bytes for each
-    active entry and for each pair of latents that ever fire together (at most N² of these). Raises ``ConfigError`` for
-    no SAEs, for SAEs whose latents depend on one another, that rescale their input or do not share one space
+    Cost: encoding the data with every SAE, Σ_t L0(t)² for the latents that fire together, and d_model for each pair that
+    ever does. Memory: some 40 bytes for each active entry and each such pair (at most N²; 100 million or so for a pair of
+    GPT-2's larger SAEs on 16,000 tokens). Raises ``ConfigError`` for no SAEs, a ``batch_size`` below 1, for SAEs whose latents depend on one another, that rescale their input or do not share one space
     (``stitch.support``), and for activations that do not suit.
     """
     from tqdm.auto import tqdm
@@ -109,10 +120,11 @@ def pool(saes: Sequence[SAE[Any]], activations: Any, batch_size: int = 4096, pro
         require_independent(sae)
         require_plain_input(sae)
         require_same_space(saes[0], sae)
+    require_positive("batch_size", batch_size)
     n_tokens = require_activations(activations, saes[0].cfg.d_in)
     gathered = _Gathered(saes)
-    stream = blocks(activations, batch_size)
-    n_blocks = -(-n_tokens // batch_size)
+    n_rows = rows_per_block(batch_size, max(sae.cfg.d_sae for sae in saes), saes[0].W_dec.device)
+    stream, n_blocks = blocks(activations, n_rows), -(-n_tokens // n_rows)
     for block in tqdm(stream, total=n_blocks, desc="pool latents", unit="block", disable=not progress):
         gathered.add(block)
     return gathered.pool(n_tokens)
@@ -137,7 +149,7 @@ class _Gathered:
         for sae, w_dec, start in zip(self.saes, self.w_dec, self.starts, strict=False):
             one = active(sae.encode(block.to(sae.W_dec.device)).double().cpu(), dense_above=2.0)
             self.projection[start : start + len(w_dec)] += one.projection(x, w_dec)
-            index = (one.value.numpy(), one.latent.numpy().astype(np.int32), one.offsets.numpy())
+            index = (one.value.numpy(), one.latent.numpy().astype(np.int32), one.offsets.numpy().astype(np.int32))
             found.append(csr_array(index, shape=one.shape))
         self.parts.append(hstack(found, format="csr"))
         self.total += x.sum(0)
@@ -147,6 +159,7 @@ class _Gathered:
         from scipy.sparse import vstack
 
         fires: csr_array = vstack(self.parts, format="csr")
+        self.parts.clear()
         rows = torch.cat(self.w_dec)
         together = (fires.T.tocsr() @ fires).tocsr()
         index = (torch.from_numpy(together.indptr).long(), torch.from_numpy(together.indices).long())
