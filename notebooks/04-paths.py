@@ -230,10 +230,9 @@ ends[paths[-1].large] = paths[-1].large, float(paths[-1].mse["best"][-1])
 climb = [p.climb for p in paths]
 above = sum(bool(p.mse["best"][p.n_inserted :].max() > p.mse["best"][0]) for p in paths)
 up = sum(c > 0.001 for c in climb)
-title = "the error climbs before it falls" if up > len(paths) / 2 else "the error falls"
+title = "The error climbs before it falls" if up > len(paths) / 2 else "The error falls"
 viz.path_figure(walks(lambda p: p.size), ends, x="dictionary size (latents)", y="MSE per coordinate",
-                title=f"From one trained SAE to the next {title}",
-                alt="Error against dictionary size along the paths between the trained SAEs.")  # fmt: skip
+                title=title, alt="Error against dictionary size along the paths between the trained SAEs.")  # fmt: skip
 
 # %% [markdown]
 # **Figure 4.1.** Mean squared error along the paths through all sizes of the ReLU family, over the number of latents in the dictionary, each point with the decoder bias that is best there. Orange: novel latents are inserted. Blue: groups are swapped; dotted: the rest of the large SAE is put in and the rest of the small one taken out. Points: the SAEs as trained.
@@ -567,7 +566,7 @@ brings = {}
 for word, rows in seeded.items():
     for side in ("novel", "reconstruction"):
         for pair, values in by_pair(rows, lambda row, side=side: row[f"brought_{side}"]).items():
-            brings.setdefault(side, {})[f"{word}<br>{pair}"] = values
+            brings.setdefault(side, {})[f"{word.replace('TopK', '<br>TopK')}<br>{pair}"] = values
 viz.seed_dots(list(brings["novel"]), {side: list(of.values()) for side, of in brings.items()}, percent=True,
               colors={"novel": viz.LARGE, "reconstruction": viz.SMALL}, y="bring what was lacking", x="pair of sizes (latents)",
               title="Novel latents and news, five seeds",

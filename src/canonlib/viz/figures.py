@@ -45,6 +45,11 @@ def new_figure(title: str, alt: str, *, x: str = "", y: str = "", height: int = 
     return figure
 
 
+def legend_below(figure: go.Figure, show: bool = True) -> None:
+    """A legend under the plot: above it, on a phone, it would run into a title of two lines."""
+    figure.update_layout(showlegend=show, legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"})
+
+
 def _label(figure: go.Figure, x: float, y: float, text: str, color: str, left: bool = False, **extra: Any) -> None:
     """A direct label to the right (or left) of a point, in the point's colour."""
     figure.add_annotation(x=float(x), y=float(y), text=text, showarrow=False, xanchor="right" if left else "left",

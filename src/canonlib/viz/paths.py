@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from canonlib.errors import ConfigError
-from canonlib.viz.figures import as_float, extent, legible, new_figure, spread
+from canonlib.viz.figures import as_float, extent, legend_below, legible, new_figure, spread
 from canonlib.viz.template import CONTROL, HEIGHT, LARGE, SMALL, size_colors
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def path_figure(walks: Sequence[Walk], trained: Mapping[int, tuple[float, float]
                        textposition="bottom left", textfont={"size": 12}, hovertemplate="trained SAE of %{text} latents"
                        "<br>%{x:,.4~g}: %{y:.3~g}<extra></extra>",
                        marker={"size": 10, "color": size_colors(len(sizes)), "line": {"width": 1, "color": CONTROL}})  # fmt: skip
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
+    legend_below(figure)
     return figure
 
 
@@ -96,7 +96,8 @@ def order_figure(curves: Mapping[str, ArrayLike], *, title: str, y: str, colors:
         labels.append((name, float(values[len(values) // 2]), color))
     if level is not None:
         figure.add_hline(y=level[1], line={"color": CONTROL, "dash": "dot", "width": 1.5})
-        figure.add_annotation(xref="paper", x=1, xanchor="right", y=level[1], yanchor="bottom", text=level[0],
+        # On the left: the curves' names stand on the right.
+        figure.add_annotation(xref="paper", x=0, xanchor="left", xshift=6, y=level[1], yanchor="bottom", text=level[0],
                               showarrow=False, font={"color": CONTROL, "size": 13})  # fmt: skip
     low, high = extent([*data.values(), [] if level is None else [level[1]]])
     last = max(len(values) for values in data.values()) - 1

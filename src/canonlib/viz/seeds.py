@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from canonlib.errors import ConfigError
 from canonlib.intervals import mean_interval
-from canonlib.viz.figures import as_float, legible, new_figure
+from canonlib.viz.figures import as_float, legend_below, legible, new_figure
 from canonlib.viz.template import CONTROL, HEIGHT, SMALL
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def seed_dots(columns: Sequence[str], series: Mapping[str, Sequence[ArrayLike]],
         figure.add_hline(y=level[1], line={"color": CONTROL, "dash": "dash", "width": 1.5})
         figure.add_annotation(xref="paper", x=1, xanchor="right", y=level[1], yanchor="bottom", text=level[0],
                               showarrow=False, font={"color": legible(CONTROL), "size": 13})  # fmt: skip
-    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=list(columns), showgrid=False,
+    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=[c.replace(" → ", "<br>→ ") for c in columns], showgrid=False, zeroline=False,
                         range=[-0.5, len(columns) - 0.5])  # fmt: skip
     figure.update_yaxes(tickformat=".0%" if percent else None)
-    figure.update_layout(showlegend=len(series) > 1, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
+    legend_below(figure, len(series) > 1)
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from canonlib.errors import ConfigError
-from canonlib.viz.figures import as_float, extent, new_figure
+from canonlib.viz.figures import as_float, extent, legend_below, new_figure
 from canonlib.viz.template import CONTROL, LARGE, SIZE_RAMP, SMALL
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def loss_scatter(effect: ArrayLike, loss: ArrayLike, *, title: str, x: str = "in
     figure.add_vline(x=0, line={"color": CONTROL, "width": 1})
     figure.update_xaxes(**_root_ticks(across))
     figure.update_yaxes(**_root_ticks(up))
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
+    legend_below(figure)
     return figure
 
 
