@@ -547,7 +547,7 @@ aucs = {word: by_pair(rows, lambda row: row["auc"]) for word, rows in seeded.ite
 columns = list(dict.fromkeys(pair for of in aucs.values() for pair in of))
 viz.seed_dots(columns, {word: [of.get(c, []) for c in columns] for word, of in aucs.items()},
               colors={"ReLU": viz.LARGE, "BatchTopK": viz.META}, level=("chance", 0.5), x="pair of sizes (latents)", y="AUC",
-              title="How well cosine tells novel latents, five seeds",
+              title="How well cosine tells novelty, five seeds",
               alt="AUC of max cosine for each pair of sizes, a dot per seed and the mean with its interval.")  # fmt: skip
 
 # %% tags=["remove-input"]
@@ -562,29 +562,31 @@ AUC of {auc_means[weakest]}.""")
 # Then the question above, whether novel latents bring what was lacking, for both architectures.
 
 # %% tags=["hide-input"]
-brings = {}
-for word, rows in seeded.items():
-    for side in ("novel", "reconstruction"):
-        for pair, values in by_pair(rows, lambda row, side=side: row[f"brought_{side}"]).items():
-            brings.setdefault(side, {})[f"{word.replace('TopK', '<br>TopK')}<br>{pair}"] = values
-viz.seed_dots(list(brings["novel"]), {side: list(of.values()) for side, of in brings.items()}, percent=True,
-              colors={"novel": viz.LARGE, "reconstruction": viz.SMALL}, y="bring what was lacking", x="pair of sizes (latents)",
-              title="Novel latents and news, five seeds",
-              alt="Share of latents that bring a fact or entity the small SAE lacked, by class, a dot per seed.")  # fmt: skip
-
-# %% tags=["remove-input"]
+from canonlib.claims.compute import ENOUGH
 from canonlib.pipeline.repeats import apart
 
 ahead = {word: mean_interval(apart(rows)) for word, rows in seeded.items()}
 spoken = {word: sum(row["brought_n_novel"] for row in rows) for word, rows in seeded.items()}
+most_spoken = max(spoken, key=spoken.get)
+brings = {
+    side: by_pair(seeded[most_spoken], lambda row, side=side: row[f"brought_{side}"])
+    for side in ("novel", "reconstruction")
+}
+viz.seed_dots(list(brings["novel"]), {side: list(of.values()) for side, of in brings.items()}, percent=True,
+              colors={"novel": viz.LARGE, "reconstruction": viz.SMALL}, y="bring what was lacking", x="pair of sizes (latents)",
+              title=f"Novel latents and news, {most_spoken}",
+              alt="Share of latents that bring a fact or entity the small SAE lacked, by class, a dot per seed.")  # fmt: skip
+
+# %% tags=["remove-input"]
+quiet = [word for word, n in spoken.items() if n < ENOUGH]
 viz.say(f"""**Figure 4.8.** Of the latents that detect a fact or an entity on mentions (F1 above 0.7), the share whose fact or entity
-the smaller SAE lacked; no dot where a seed has no such latent. Novel latents that speak: {
-    ", ".join(f"{n} ({word})" for word, n in spoken.items())
-} over all seeds and pairs. Novel latents are ahead of reconstruction latents by {
-    ", ".join(f"{one:.0%} ({word}, {one.n} seeds)" for word, one in ahead.items())
-}: a seed's mean over the pairs that have both. {
-    "On all tokens, where an SAE spends its latents on sentences, hardly any latent detects a fact, and nothing can be said."
-    if spoken["ReLU"] < 20
+the smaller SAE lacked, in the family with most such latents; no dot where a seed has none. Over all seeds and pairs {
+    " and ".join(f"{n} novel {word} latents" for word, n in spoken.items())
+} detect one. Novel latents are ahead of reconstruction latents by {
+    ", ".join(f"{one:.0%} ({word}, {one.n} seeds)" for word, one in ahead.items() if word not in quiet)
+}, taking for each seed the mean over the pairs that have both. {
+    f"Of {' and '.join(quiet)} SAEs, which spend their latents on sentences, nothing can be said: {spoken[quiet[0]]} latents in all are too few."
+    if quiet
     else ""
 }""")
 

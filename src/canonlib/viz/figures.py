@@ -45,9 +45,9 @@ def new_figure(title: str, alt: str, *, x: str = "", y: str = "", height: int = 
     return figure
 
 
-def legend_below(figure: go.Figure, show: bool = True) -> None:
-    """A legend under the plot: above it, on a phone, it would run into a title of two lines."""
-    figure.update_layout(showlegend=show, legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"})
+def legend_below(figure: go.Figure) -> None:
+    """A legend under the plot: above it, on a phone, two rows of it would run into the title."""
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"})
 
 
 def _label(figure: go.Figure, x: float, y: float, text: str, color: str, left: bool = False, **extra: Any) -> None:

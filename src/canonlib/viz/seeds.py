@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from canonlib.errors import ConfigError
 from canonlib.intervals import mean_interval
-from canonlib.viz.figures import as_float, legend_below, legible, new_figure
+from canonlib.viz.figures import as_float, legible, new_figure
 from canonlib.viz.template import CONTROL, HEIGHT, SMALL
 
 if TYPE_CHECKING:
@@ -65,5 +65,5 @@ def seed_dots(columns: Sequence[str], series: Mapping[str, Sequence[ArrayLike]],
     figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=[c.replace(" → ", "<br>→ ") for c in columns], showgrid=False, zeroline=False,
                         range=[-0.5, len(columns) - 0.5])  # fmt: skip
     figure.update_yaxes(tickformat=".0%" if percent else None)
-    legend_below(figure, len(series) > 1)
+    figure.update_layout(showlegend=len(series) > 1, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
     return figure
