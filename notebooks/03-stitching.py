@@ -281,7 +281,7 @@ near the 0.7 of GPT-2; {one}."""
 # %% [markdown]
 # ## Does the model agree?
 #
-# The squared error is the SAE's own measure. The model's is how well it predicts the next token when the stitched SAE's output stands in the place of its activations. For that there is no formula: each latent costs a run of the model over the texts (`stitch.insertion_losses`). So we try a sample of our pair's latents, from the most welcome to the most harmful, and set one effect against the other.
+# The squared error is the SAE's own measure. The model's is how well it predicts the next token when the stitched SAE's output stands in the place of its activations. For that there is no formula: each latent costs a run of the model over the texts (`stitch.insertion_losses`). So we try up to 64 of our pair's latents, from the most welcome to the most harmful, and set one effect against the other.
 
 # %%
 sampled = run.losses("standard-all", pair)
@@ -308,8 +308,11 @@ on square-root scales. With the small SAE the loss is {sampled["ce_small"]:.3f} 
 {helps[0]:.0%} lower it, of the {int((error >= 0).sum())} reconstruction latents {
     helps[1]:.0%}; the rank correlation of the two effects is
 {rho:.2f}. {
-    "So the two measures agree on which latents are worth having, and the squared error, which costs nothing, may stand for the other."
-    if rho > 0.6 and helps[0] > 0.8
+    "So the two measures agree on which latents are worth having."
+    if helps[0] > 0.8 and helps[1] < 0.2
+    else f"So a latent that lowers the error nearly always lowers the loss, but {helps[1]:.0%} of those that raise the error "
+    "lower the loss too: the error is the stricter judge."
+    if helps[0] > 0.8
     else "So they go together, and are not the same: the model reads some directions more closely than their length suggests."
     if rho > 0.3
     else "So the squared error is a poor guide to what the model reads."

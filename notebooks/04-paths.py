@@ -175,11 +175,13 @@ latents. {
 # %% [markdown]
 # ## The whole way
 #
-# Now the path. From each size to the next: insert the novel latents, one by one; swap the groups, one by one; put in what the large SAE has left, and take out what is left of the small one. At the end stands the large SAE and nothing else. The error is known after *every* move, exactly, and after one pass over the data no token is looked at again. All that is needed is how much any two latents do the same on the same tokens,
+# Now the path. From each size to the next: insert the novel latents, always the one that helps most next; swap the groups, one by one, those of the highest cosine first; then *the rest*, the latents without a partner: put in what the large SAE has left, and take out what is left of the small one. At the end stands the large SAE and nothing else. Trained SAEs are points, and between two points lies a path.
 #
-# $$ G_{ij} = d_i \cdot d_j \sum_t f_i(x_t)\, f_j(x_t), $$
+# The error is known after *every* move, exactly, and after one pass over the data no token is looked at again (`stitch.pool`). What that pass keeps is how much any two latents do the same on the same tokens, and how much each does of what is left over:
 #
-# and how strongly each fires on what is left over: put a latent in or take it out, and all the others' effects change by a row of $G$ (`stitch.pool`). Trained SAEs are points, and between two points lies a path.
+# $$ G_{ij} = d_i \cdot d_j \sum_t f_i(x_t)\, f_j(x_t), \qquad p_j = \sum_t f_j(x_t)\; r_t \cdot d_j. $$
+#
+# Putting latent $j$ in changes the SSE by $-2 p_j + G_{jj}$ and every $p_i$ by $-G_{ij}$; taking it out, by $2 p_j + G_{jj}$ and $G_{ij}$. (The decoder bias adds sums of the same kind.)
 
 # %% [markdown]
 # So that you can read the figures with the pointer, each latent gets its best fact (by F1, against the world's table) and the text that excites it most.
@@ -230,12 +232,12 @@ ends[paths[-1].large] = paths[-1].large, float(paths[-1].mse["best"][-1])
 climb = [p.climb for p in paths]
 above = sum(bool(p.mse["best"][p.n_inserted :].max() > p.mse["best"][0]) for p in paths)
 up = sum(c > 0.001 for c in climb)
-title = "The error climbs before it falls" if up > len(paths) / 2 else "The error falls"
+title = "Down, up and down to the next SAE" if up > len(paths) / 2 else "The error falls"
 viz.path_figure(walks(lambda p: p.size), ends, x="dictionary size (latents)", y="MSE per coordinate",
                 title=title, alt="Error against dictionary size along the paths between the trained SAEs.")  # fmt: skip
 
 # %% [markdown]
-# **Figure 4.1.** Mean squared error along the paths through all sizes of the ReLU family, over the number of latents in the dictionary, each point with the decoder bias that is best there. Orange: novel latents are inserted. Blue: groups are swapped; dotted: the rest of the large SAE is put in and the rest of the small one taken out. Points: the SAEs as trained.
+# **Figure 4.1.** Mean squared error along the paths through all sizes of the ReLU family, over the number of latents in the dictionary, each point with the decoder bias that is best there. Orange: novel latents are inserted. Blue: groups are swapped (one for one leaves the size as it is, so the line runs straight up or down); dotted: the rest is put in and taken out. Points: the SAEs as trained.
 
 # %% tags=["remove-input"]
 rises = {f"{p.small} → {p.large}": p.n_rises for p in paths}
@@ -246,12 +248,10 @@ viz.say(f"""Over all pairs {sum(p.n_inserted for p in paths)} novel latents are 
 } of them{f" ({', '.join(f'{n} in {name}' for name, n in bad.items())})" if bad else ""}. After the last
 insertion it is {min(halfway):.2f} to {
     max(halfway):.2f} times the larger SAE's own. Then, while groups are swapped and the rest is
-exchanged, it climbs again in {up} of {len(paths)} paths, by up to {max(climb):.0%} (in {
-    above
-} to above the smaller SAE's
+exchanged, it climbs in {up} of {len(paths)} paths, by up to {max(climb):.0%} (in {above} to above the smaller SAE's
 own), before it comes down to the larger SAE's. {
     "So this walk is not downhill all the way. Latents of one dictionary were fitted to one another, and a mixture of two "
-    "dictionaries can fit worse than either. Or have we only taken the moves in a bad order? We come back to that."
+    "dictionaries can fit worse than either, at least in this order. Is it a bad one? We come back to that."
     if up > len(paths) / 2
     else "So the walk is downhill nearly everywhere."
 }""")
@@ -274,7 +274,7 @@ viz.path_figure([walks(lambda p: p.l0)[n] for n in chosen], active, x="L0 (activ
 # %% [markdown]
 # ### The bias has to travel too
 #
-# An SAE's decoder bias belongs to its latents: it is what they don't have to say. If you exchange all latents and keep the small SAE's bias, the path does not end at the large SAE. So we follow three biases at once: the small SAE's; one that moves in a straight line to the large SAE's; and, at every point, the bias with the least error, which is the mean of what the latents leave (it costs nothing: that mean, too, is kept up to date).
+# An SAE's decoder bias belongs to its latents: it is what they don't have to say. If you exchange all latents and keep the small SAE's bias, the path does not end at the large SAE. So we follow three biases at once: the small SAE's; one that moves in a straight line to the large SAE's; and, at every point, the bias with the least error, which is the mean of what the latents leave (it costs nothing: that mean, too, is kept up to date). Only what is *added* travels. Each latent reads as it did before, for its encoder bias makes up for the change.
 
 # %%
 bias_rows = []
@@ -292,7 +292,7 @@ viz.table(bias_rows, {"pair": ("path", ""), "small": ("small SAE's bias", ".3f")
 #
 # ## Does the order matter?
 #
-# First, of insertions. Novel latents were inserted greedily: always the one that lowers the error most, given those before it. You could also go by the effect of each alone, by cosine (lowest first), or in any order.
+# First, of insertions. Novel latents were inserted *greedily*: always the one that lowers the error most, given those before it. You could also go by the *effect* of each alone, by *cosine* (lowest first), or in any order.
 
 # %% tags=["hide-input"]
 from canonlib.pipeline.paths import INSERTIONS
@@ -315,33 +315,35 @@ mean error is lowest for {ranked[0]} ({area[ranked[0]]:.3f} of the small SAE's) 
 ({area[ranked[-1]]:.3f}). Steps that raise the error: {", ".join(f"{n} ({name})" for name, n in ups.items())}.""")
 
 # %% [markdown]
-# Now of the swaps, where the error climbed. So far they went from the highest cosine down, and latents without a partner came last: the large SAE's put in, the small SAE's taken out. Instead, make at every step the move that costs least *then*, whether it is a swap, a latent of the large SAE put in or one of the small SAE taken out (`stitch.greedy_moves`). The effect of every move left follows from the co-activations of the latents, so that choosing costs little. In a third order we let go of the plan altogether: insertions, too, come when they are best. And a fourth is a control: the same insertions, then groups of the same sizes, swapped as greedily, but with partners *dealt out at random*.
+# Now of the other moves, where the error climbed. So far they went as *planned*: groups from the highest cosine down, and the rest last. Instead, make at every step the move that costs least *then* (*greedy swaps*), whether it is a swap, a latent of the large SAE put in or one of the small SAE taken out (`stitch.greedy_moves`). The effect of every move left follows from the co-activations of the latents, so that choosing costs little. In a third order we let go of the plan altogether: insertions, too, come when they are best (*free*). And a fourth is a control: the same insertions, then groups of the same sizes, swapped as greedily, but with *random partners* dealt out to them.
 
 # %% tags=["hide-input"]
 steep = max(paths, key=lambda p: p.climb)
 at = paths.index(steep)
-three = {"by cosine": steep} | {
+three = {"planned": steep} | {
     word: run.paths("standard-all", order)[at]
-    for word, order in (("greedy", "greedy-swaps"), ("all greedy", "free"), ("random partners", "random-partners"))
+    for word, order in (("greedy swaps", "greedy-swaps"), ("free", "free"), ("random partners", "random-partners"))
 }
 viz.order_figure({word: p.mse["best"] / p.mse["best"][0] for word, p in three.items()}, controls=["random partners"],
-                 colors={"by cosine": viz.SMALL, "greedy": viz.LARGE, "all greedy": viz.META}, x="moves made",
+                 colors={"planned": viz.SMALL, "greedy swaps": viz.LARGE, "free": viz.META}, x="moves made",
                  level=("larger SAE", steep.mse_large / float(steep.mse["best"][0])), y="MSE, share of the small SAE's",
                  title=f"One path, three orders and a control, {steep.small} → {steep.large}",
                  alt="Error over the number of moves made, for three orders of the same moves and a control.")  # fmt: skip
 
 # %% tags=["remove-input"]
-viz.say(f"""**Figure 4.4.** The path that climbs most. *By cosine*: novel latents inserted greedily, groups swapped from the highest
-cosine down, the rest at the end. *Greedy*: the same insertions, then always the move that costs least. *All greedy*: any
-move at any time. Grey: greedy with random partners. Every line leads from the small SAE to the large one; the error lies
-at most {three["by cosine"].climb:.1%}, {three["greedy"].climb:.1%}, {three["all greedy"].climb:.1%} and {
-    three["random partners"].climb:.0%} above the lowest before it.""")
+alike = three["greedy swaps"].moves == three["free"].moves
+viz.say(f"""**Figure 4.4.** The path that climbs most as planned, in four orders; every line leads from the small SAE to the large
+one. {
+    "*Greedy swaps* and *free* are the same line: insertions come first even when nothing makes them. " if alike else ""
+}At most the error lies above the lowest before it by {
+    ", ".join(f"{p.climb:.1%} ({word})" for word, p in three.items())
+}.""")
 
 # %% tags=["hide-input"]
 order_names = {
-    "greedy": "by cosine",
-    "greedy-swaps": "greedy",
-    "free": "all greedy",
+    "greedy": "planned",
+    "greedy-swaps": "greedy swaps",
+    "free": "free",
     "random-partners": "random partners",
 }
 climbs = []
@@ -353,24 +355,22 @@ viz.table(climbs, {"family": ("family", ""), "pair": ("path", "")}
           | {order: (word, ".1%") for order, word in order_names.items()})  # fmt: skip
 
 # %% tags=["remove-input"]
-relu = [row for row in climbs if row["family"] == "ReLU"]
+by_word = {word: [row for row in climbs if row["family"] == word] for word in ("ReLU", "BatchTopK")}
 best_climb = [min(row["greedy-swaps"], row["free"]) for row in climbs]
-down = sum(c <= 0.001 for c in best_climb)
+worst_climb = {word: max(row["greedy-swaps"] for row in rows) for word, rows in by_word.items()}
+halved = {word: sum(row["greedy-swaps"] < 0.5 * row["greedy"] for row in rows) for word, rows in by_word.items()}
 viz.say(f"""**Table 4.4.** How far the error climbs above the lowest before it, at most, on each path in four orders (ReLU: all
-tokens, BatchTopK: entity mentions). By cosine the ReLU paths climb by up to {
-    max(row["greedy"] for row in relu):.0%}, greedily by up to {max(row["greedy-swaps"] for row in relu):.1%}. {
-    "So most of the climb was the order's doing, not the dictionaries'."
-    if max(row["greedy-swaps"] for row in relu) < 0.3 * max(row["greedy"] for row in relu)
-    else "So the order explains only part of the climb."
-} In the better of the two greedy orders {down} of the {
-    len(climbs)
-} paths go downhill all the way (rises of up to 0.1% let
-pass), and the others climb by up to {max(best_climb):.1%}; {
-    "none of the greedy paths ever rises above the small SAE's own error"
+tokens, BatchTopK: entity mentions). Choosing the swaps greedily takes away more than half of the climb in {
+    " and ".join(f"{halved[word]} of {len(rows)} {word} paths" for word, rows in by_word.items())
+}; what is left is at most {" and ".join(f"{worst_climb[word]:.1%} ({word})" for word in by_word)}. {
+    sum(c <= 0.001 for c in best_climb)
+} of the {len(climbs)} paths go downhill all the way in the better of the two greedy orders
+(rises of up to 0.1% let pass); {
+    "none rises above the small SAE's own error"
     if not any(row["over"] for row in climbs)
-    else f"{sum(bool(row['over']) for row in climbs)} greedy paths rise above the small SAE's own error"
+    else f"{sum(bool(row['over']) for row in climbs)} rise above the small SAE's own error"
 }. With random partners the error climbs by {min(row["random-partners"] for row in climbs):.0%} to {
-    max(row["random-partners"] for row in climbs):.0%}, and further than with their own in {
+    max(row["random-partners"] for row in climbs):.0%}, further than with the groups' own in {
     sum(row["random-partners"] > row["greedy-swaps"] for row in climbs)
 } of the {len(climbs)} paths.""")
 
@@ -380,7 +380,7 @@ viz.claim_box(claim(run, "stitch-path"))
 # %% [markdown]
 # ## What does the model lose?
 #
-# The squared error is the SAE's measure. The model's own is how well it predicts the next token when it has to work with the stitched SAE's output: the cross-entropy loss, here at every point of the greedy paths, and at a dozen points of those by cosine.
+# The squared error is the SAE's measure. The model's own is how well it predicts the next token when it has to work with the stitched SAE's output: the cross-entropy loss, here at every point of the paths with greedy swaps, and at a dozen points of the planned ones.
 
 # %% tags=["hide-input"]
 greedy_paths = run.paths("standard-all", "greedy-swaps")
@@ -397,7 +397,7 @@ def loss_figure(some, across, **labels):
 
 
 display(
-    loss_figure(greedy_paths, lambda p: p.size, x="dictionary size (latents)", title="The model's loss along the greedy paths"),
+    loss_figure(greedy_paths, lambda p: p.size, x="dictionary size (latents)", title="The model's loss along the paths"),
     loss_figure([greedy_paths[n] for n in chosen], lambda p: p.l0, x="L0 (active latents per token)",
                 title="Two of them over the number of active latents"),
 )  # fmt: skip
@@ -407,28 +407,34 @@ losses = []
 for p, q in zip(paths, greedy_paths, strict=True):
     at = {int(row["point"]): row["ce_spliced"] for row in p.ce}
     row = {"pair": f"{p.small:,} → {p.large:,}", "first": at[0], "inserted": at[p.n_inserted], "last": at[len(p.moves)]}
-    for word, one in (("cosine", p), ("greedy", q)):  # at the same points
-        between = [r["ce_spliced"] for r in one.ce if r["point"] in at and p.n_inserted < r["point"] < len(p.moves)]
+    for word, one in (("planned", p), ("greedy", q)):
+        between = [r["ce_spliced"] for r in one.ce if p.n_inserted < r["point"] < len(p.moves)]
         row[word] = max(between, default=float("nan"))
-    losses.append(row)
+    steps = torch.tensor([r["ce_spliced"] for r in q.ce if r["point"] <= q.n_inserted]).diff()
+    losses.append(row | {"raised": int((steps > 0).sum()), "steps": len(steps)})
 viz.table(losses, {"pair": ("path", ""), "first": ("small SAE", ".3f"), "inserted": ("novel inserted", ".3f"),
-                   "cosine": ("worst, by cosine", ".3f"), "greedy": ("worst, greedy", ".3f"), "last": ("large SAE", ".3f")})  # fmt: skip
+                   "planned": ("worst, planned", ".3f"), "greedy": ("worst, greedy swaps", ".3f"), "last": ("large SAE", ".3f")})  # fmt: skip
 
 # %% tags=["remove-input"]
 helped = sum(row["inserted"] < row["first"] for row in losses)
-worse = {w: sum(row[w] > 1.001 * max(row["inserted"], row["last"]) for row in losses) for w in ("cosine", "greedy")}
+raised, steps = (sum(row[key] for row in losses) for key in ("raised", "steps"))
+over = {w: sum(row[w] > 1.001 * max(row["inserted"], row["last"]) for row in losses) for w in ("planned", "greedy")}
+above = {w: sum(row[w] > row["first"] for row in losses) for w in ("planned", "greedy")}
 viz.say(f"""**Figures 4.5 and 4.6, Table 4.5.** Next-token loss in nats (without any SAE: {
     paths[0].ce[0]["ce_clean"]:.3f}), best decoder
-bias at every point; *worst* is the highest loss between the last insertion and the end, at the points that were looked at in both orders. Inserting the
-novel latents lowers the loss in {helped} of {
-    len(losses)
-} pairs. While the rest is exchanged it rises above both neighbours in {worse["cosine"]} pairs by cosine, and in {
-    worse["greedy"]
-} greedily. {
-    "What is best for the error is better for the loss as well."
-    if sum(row["greedy"] < row["cosine"] for row in losses) > 0.7 * len(losses)
-    else "The order that is best for the error is not so for the loss."
-}""")
+bias at every point. Orange: insertions; dotted: all other moves, mixed by the greedy order. *Worst* is the highest loss between
+the last insertion and the end: at a dozen points of the planned path, at every point of the other. Inserting the novel latents
+lowers the loss in {helped} of {len(losses)} pairs{
+    f", though {raised} of the {steps} insertions, chosen to lower the error, raise it" if raised else ""
+}. While the other moves are made, the loss rises more than 0.1% above both ends of that stretch in {
+    over["planned"]
+} paths as
+planned and in {over["greedy"]} with greedy swaps, and above the small SAE's own in {above["planned"]} and {
+    above["greedy"]
+}. Even
+over more points, the worst loss is lower with greedy swaps in {
+    sum(row["greedy"] < row["planned"] for row in losses)
+} of {len(losses)} pairs.""")
 
 # %% [markdown]
 # ## The best of all lists
@@ -448,12 +454,14 @@ both = [
 viz.table(both, columns)
 
 # %% tags=["remove-input"]
-won, tried_sizes, gain, price = {}, {}, {}, {}
+won, tried_sizes, gain, price, own = {}, {}, {}, {}, {}
 for word in ("ReLU", "BatchTopK"):
     here_rows = [row for row in both if row["family"] == word]
     won[word], tried_sizes[word] = sum(row["change"] < -0.001 for row in here_rows), len(here_rows)
     gain[word] = min(row["change"] for row in here_rows)
     price[word] = [row["l0"] / row["l0_trained"] for row in here_rows]
+    shares = [len(row["latents"][str(row["size"])]) / row["n_latents"] for row in here_rows]
+    own[word] = sorted(shares)[len(shares) // 2]
 more = price["ReLU"] + price["BatchTopK"]
 display(
     viz.say(f"""**Table 4.6.** Held-out MSE and $L_0$ of the trained SAE and of the best dictionary of the same size gathered from all
@@ -461,10 +469,12 @@ sizes of its family (ReLU: all tokens, BatchTopK: entity mentions). The gathered
         won["ReLU"]
     } of {tried_sizes["ReLU"]} ReLU sizes (by {-gain["ReLU"]:.1%} at best) and at {won["BatchTopK"]} of {
         tried_sizes["BatchTopK"]
-    } BatchTopK sizes (by {-gain["BatchTopK"]:.1%} at best), with {min(more):.2f} to {max(more):.2f} times the active latents. {
-        "So here the trained SAEs are hard to beat: their latents were trained *together*, and each fills what the others leave. A "
-        "latent from elsewhere was trained beside other neighbours."
-        if won["ReLU"] + won["BatchTopK"] <= len(both) // 2 or max(-gain["ReLU"], -gain["BatchTopK"]) < 0.05
+    } BatchTopK sizes (by {-gain["BatchTopK"]:.1%} at best), with {min(more):.2f} to {max(more):.2f} times the active latents. In the
+median {own["ReLU"]:.0%} (ReLU) and {own["BatchTopK"]:.0%} (BatchTopK) of the gathered latents are those of the trained SAE of
+that size. {
+        "So the search finds little that is better than where it started. One reason may be that latents are trained *together*, "
+        "each to fill what the others leave, and a latent from elsewhere was trained beside other neighbours."
+        if min(own.values()) > 0.8
         else "So training at one size does not find the best dictionary of that size."
     }"""),
     viz.claim_box(claim(run, "stitch-gathered")),
@@ -507,21 +517,29 @@ news = [
 ]
 
 # %% tags=["hide-input"]
-viz.table(news, {"pair": ("pair", ""), "n_novel": ("novel", ","), "novel": ("lacked, novel", ".0%"),
-                 "n_reconstruction": ("reconstruction", ","), "reconstruction": ("lacked, reconstruction", ".0%")})  # fmt: skip
+viz.table(news, {"pair": ("pair", ""), "n_novel": ("novel that detect", ","), "novel": ("lacked", ".0%"),
+                 "n_reconstruction": ("reconstruction that detect", ","), "reconstruction": ("lacked ", ".0%")})  # fmt: skip
+
 
 # %% tags=["remove-input"]
+def span_of(shares):
+    return f"{min(shares):.0%} to {max(shares):.0%}"
+
+
 fair = [row for row in news if min(row["n_novel"], row["n_reconstruction"]) >= 5]
 yes = sum(row["novel"] > row["reconstruction"] for row in fair)
+finds = [(row["n_novel"] * row["novel"], row["n_reconstruction"] * row["reconstruction"]) for row in fair]
+restated = [old / (new + old) for new, old in finds if new + old]
 viz.say(f"""**Table 4.7.** Latents of the larger SAE that detect a fact or an entity with F1 above 0.7 (their number by class), and
 the share of them whose fact or entity no latent of the smaller SAE detected. In {yes} of the {
     len(fair)
 } pairs with at least
-five of each, novel latents bring what was lacking more often than reconstruction latents do. {
-    "Novelty in the error and novelty in the facts go together."
-    if yes > 0.8 * len(fair)
-    else "Novelty in the error is not the same as news about the world: a reconstruction latent can be the first to name a "
-    "person whom the small SAE rebuilt from shared parts."
+five of each, what a novel latent detects was lacking more often than what a reconstruction latent detects. {
+    f"But there are so many more reconstruction latents that {span_of(restated)} of the latents that bring something lacking are "
+    "of these: a name can be new although everything that its latent writes was there, in shared parts. That is chapter 3's "
+    "*new is not the same as named*, from the other side."
+    if restated and min(restated) > 0.5
+    else ""
 }""")
 
 # %% [markdown]
@@ -555,7 +573,7 @@ from canonlib.intervals import mean_interval
 
 auc_means = {f"{word} {pair}": mean_interval(v) for word, of in aucs.items() for pair, v in of.items()}
 weakest = min(auc_means, key=lambda name: auc_means[name].mean)
-viz.say(f"""**Figure 4.7.** Dots: one seed each. Diamonds: their mean with a 95% t interval. The weakest pair is {weakest}, with an
+viz.say(f"""**Figure 4.7.** Dots: one seed each. Diamonds: their mean, with a 95% interval of the mean (Student's $t$). The weakest pair is {weakest}, with an
 AUC of {auc_means[weakest]}.""")
 
 # %% [markdown]
@@ -579,11 +597,19 @@ viz.seed_dots(list(brings["novel"]), {side: list(of.values()) for side, of in br
 
 # %% tags=["remove-input"]
 quiet = [word for word, n in spoken.items() if n < ENOUGH]
+
+
+def points(one):
+    return f"{100 * one.mean:.0f} ({100 * one.low:.0f} to {100 * one.high:.0f})"
+
+
 viz.say(f"""**Figure 4.8.** Of the latents that detect a fact or an entity on mentions (F1 above 0.7), the share whose fact or entity
 the smaller SAE lacked, in the family with most such latents; no dot where a seed has none. Over all seeds and pairs {
     " and ".join(f"{n} novel {word} latents" for word, n in spoken.items())
 } detect one. Novel latents are ahead of reconstruction latents by {
-    ", ".join(f"{one:.0%} ({word}, {one.n} seeds)" for word, one in ahead.items() if word not in quiet)
+    ", ".join(
+        f"{points(one)} percentage points ({word}, {one.n} seeds)" for word, one in ahead.items() if word not in quiet
+    )
 }, taking for each seed the mean over the pairs that have both. {
     f"Of {' and '.join(quiet)} SAEs, which spend their latents on sentences, nothing can be said: {spoken[quiet[0]]} latents in all are too few."
     if quiet
@@ -591,40 +617,48 @@ the smaller SAE lacked, in the family with most such latents; no dot where a see
 }""")
 
 # %% [markdown]
-# And the rest in one table: means over seeds, with intervals.
+# And the other measures in one table. One is new: are the latents that a size finds the same from seed to seed? A latent of the larger SAE is *shared* when another seed's SAE has it too (matched one to one, with decoder and encoder cosines of at least 0.7).
 
 # %% tags=["hide-input"]
 measures = {
     "novel": ("share novel", ".0%", lambda row: row["share_novel"]),
     "cut": ("best threshold", ".2f", lambda row: row["threshold"]),
     "all": ("MSE, novel inserted", ".0%", lambda row: row["mse_all_novel"]),
-    "cosine": ("climb by cosine", ".0%", lambda row: row["climb"]["greedy"]),
-    "greedy": ("climb, greedy", ".1%", lambda row: row["climb"]["greedy-swaps"]),
+}
+ranges = {
+    "planned": ("climb, planned", lambda row: row["climb"]["greedy"]),
+    "greedy": ("greedy swaps", lambda row: row["climb"]["greedy-swaps"]),
+    "shared": ("shared", lambda row: row["shared"]),
 }
 summary = []
 for word, rows in seeded.items():
     for pair in by_pair(rows, lambda row: 0.0):
         cells = {k: format(mean_interval(by_pair(rows, value)[pair]), spec) for k, (_, spec, value) in measures.items()}
-        shared = by_pair(rows, lambda row: row["shared"])[pair]  # the seeds' values rest on the same SAEs: no interval
-        cells["shared"] = f"{sum(shared) / len(shared):.0%} ({min(shared):.0%} to {max(shared):.0%})"
+        for key, (_, value) in ranges.items():
+            found = by_pair(rows, value)[pair]
+            cells[key] = f"{sum(found) / len(found):.0%} ({span_of(found)})"
         summary.append({"pair": f"{word} {pair}"} | cells)
 viz.table(summary, {"pair": ("pair", "")} | {key: (name, "") for key, (name, _, _) in measures.items()}
-          | {"shared": ("shared", "")})  # fmt: skip
+          | {key: (name, "") for key, (name, _) in ranges.items()})  # fmt: skip
 
 # %% tags=["remove-input"]
 every = [row for rows in seeded.values() for row in rows]
 fell = sum(row["mse_all_novel"] < 1 for row in every)
 rose = {word: sum(row["rises"]["greedy"] > 0 for row in rows) for word, rows in seeded.items()}
 helped_ce = sum(row["ce_all_novel"] < row["ce_small"] for row in every)
-viz.say(f"""**Table 4.8.** Means over five seeds with 95% t intervals (MSE as a share of the small SAE's; *shared*: of the larger SAE's
-latents that fire, those with a partner in another seed's SAE, matched one to one, decoder and encoder cosine of at least 0.7;
-with the range over seeds). Inserting all novel latents
-lowers the error in {fell} of {len(every)} cases and the next-token loss in {
+parts = {word: list(by_pair(rows, lambda row: row["shared"]).values()) for word, rows in seeded.items()}
+viz.say(f"""**Table 4.8.** Means over five seeds, with a 95% interval in the first three columns (MSE: with all novel latents inserted, as a
+share of the small SAE's) and the range over seeds in the others. Inserting all novel latents lowers the error in {
+    fell
+} of {len(every)} cases and the next-token loss in {
     helped_ce
-}. Taken one by one, greedily, some
-insertion raises the error after all in {rose["ReLU"]} of {len(seeded["ReLU"])} ReLU paths and {rose["BatchTopK"]} of {
+}. Taken one by one, greedily, some insertion raises the error after all
+in {rose["ReLU"]} of {len(seeded["ReLU"])} ReLU paths and {rose["BatchTopK"]} of {
     len(seeded["BatchTopK"])
-} BatchTopK paths.""")
+} BatchTopK paths: these are doublings, with more to insert than between the neighbouring sizes
+above. From the smallest to the largest pair the shared part goes from {
+    " and ".join(f"{sum(p[0]) / len(p[0]):.0%} to {sum(p[-1]) / len(p[-1]):.0%} ({w})" for w, p in parts.items())
+}: which latents a size finds depends on the start.""")
 
 # %% tags=["remove-input"]
 display(*(viz.claim_box(claim(run, name)) for name in ("stitch-news", "unique-seeds")))
@@ -684,14 +718,19 @@ print(
 
 # %% tags=["remove-input"]
 display(
-    viz.say(f"""- A swap puts latents of the larger SAE in the place of those that they restate; its effect is exact and costs a look
-at the tokens of a few latents. Who stands for whom depends on a threshold: at 0.7 {here["placed"]:.0%} of the reconstruction
-latents have a partner, at 0.9 {highest["placed"]:.0%}."""),
+    viz.say(f"""- A swap puts latents of the larger SAE in the place of those that they restate; its effect is exact. Who stands for
+whom depends on a threshold: at a cosine of 0.7, {here["placed"]:.0%} of the reconstruction latents have a partner, at 0.9 {
+        highest["placed"]:.0%}. Random partners will not do: with them the error climbs by up to {
+        max(row["random-partners"] for row in climbs):.0%}."""),
     viz.say(f"""- You can walk from every SAE of the family to the next, and the error is known at every step. Inserting novel
-latents greedily raises it at {sum(bad.values())} of {sum(p.n_inserted for p in paths)} steps; exchanging the rest by cosine makes it climb
-in {up} of {len(paths)} paths, by up to {max(climb):.0%}; in a greedy order by {max(row["greedy-swaps"] for row in relu):.1%} at most."""),
+latents greedily raises it at {sum(bad.values())} of {sum(p.n_inserted for p in paths)} steps of this seed's ReLU paths, and
+somewhere in {sum(rose.values())} of {len(every)} paths over five seeds. The other moves make it climb by up to {
+        max(climb):.0%} as planned; taken greedily, by {worst_climb["ReLU"]:.1%} (ReLU) and {
+        worst_climb["BatchTopK"]:.1%} (BatchTopK) at most."""),
     viz.say(f"""- Dictionaries gathered from all sizes beat the trained ones of equal size by more than 0.1% at {
         won["ReLU"]} of {tried_sizes["ReLU"]} sizes (ReLU) and {won["BatchTopK"]} of {tried_sizes["BatchTopK"]} (BatchTopK)."""),
+    viz.say(f"""- Of the latents that detect a fact, the novel ones' was lacking more often (by {points(ahead[most_spoken])} percentage
+points, {most_spoken}). SAEs that differ in their seed alone share only part of their latents."""),
 )  # fmt: skip
 
 # %% [markdown]

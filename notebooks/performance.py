@@ -58,7 +58,7 @@ def shape(run: dict) -> str:
 # %% [markdown]
 # ## One training step
 #
-# A training step of a BatchTopK SAE encodes a batch, keeps the $k$ largest activations per token on average, decodes, takes the gradient and moves the weights. Every contestant below does that on the same batches from the same start weights, by turns in one process. The last row is no trainer: it is one matrix product in float32, the encoder's, which every contestant but ours makes in full.
+# A training step of a BatchTopK SAE encodes a batch, keeps the $k$ largest activations per token on average, decodes, takes the gradient and moves the weights. Every contestant below does that on the same batches from the same start weights, by turns in one process. The open diamond is no trainer: it is one matrix product in float32, the encoder's, which every contestant but ours makes in full.
 
 # %% tags=["hide-input"]
 timed = read("")
@@ -120,10 +120,9 @@ asleep = ", ".join(
     f"{ahead(r, 'cpu_ms_median'):.1f} in CPU time and {ahead(r, 'wall_ms_median'):.1f} in wall time at {shape(r)}"
     for r in read("-passive")
 )
-viz.say(f"""A step takes {min(r["peer"] for r in rows):.1f} to {
-    max(r["peer"] for r in rows):.1f} times less time than the
-fastest peer's and {min(r["saelens"] for r in rows):.0f} to {max(r["saelens"] for r in rows):.0f} times less than
-SAELens's own. {
+viz.say(f"""The fastest peer takes {min(r["peer"] for r in rows):.1f} to {
+    max(r["peer"] for r in rows):.1f} times as long as we do for a
+step, SAELens {min(r["saelens"] for r in rows):.0f} to {max(r["saelens"] for r in rows):.0f} times. {
     f"CPU time counts both threads, also while one waits for the other, for it waits busily. With one thread the ratio to "
     f"the fastest peer is {alone}; with two that sleep while they wait (`OMP_WAIT_POLICY=passive`, for everyone) it is {asleep}."
 } Our whole step takes {
@@ -161,13 +160,16 @@ best = [
 ours = [r["contestants"]["canonlib"]["fvu_final"] for r in curves]
 gain = [(b - o) / b for b, o in zip(best, ours, strict=True)]
 seen = ", ".join(f"{r['settings']['curve']:,} at {shape(r)}" for r in curves)
-viz.say(f"""**Figure 2.** The same number of tokens for everyone ({
+viz.say(f"""**Figure 2** ({len(curves)} panels). The same number of tokens for everyone ({
     seen
 }); lines end where the tokens do. Against SAELens, whose mathematics ours is, the final errors differ by
 {max(apart):.2%} at most. dictionary_learning and overcomplete keep decoder rows at unit length, which is another
 method: at these learning rates our final error is {min(gain):.0%} to {max(gain):.0%} {
     "lower" if min(gain) > 0 else "lower (higher where negative)"
-} than the better of theirs, so the times above are not bought with quality.""")
+} than the best of theirs that ran, so at the {len(curves)} of {
+    len(timed)
+} shapes that have a curve the times above are not
+bought with quality.""")
 
 # %% [markdown]
 # ## With dead latents to revive
@@ -186,7 +188,7 @@ viz.table([
 # %% [markdown]
 # ## Stitching
 #
-# All insertion effects of a pair of SAEs come from one pass over the data ([the formula](03-stitching.ipynb)). What can it be measured against? Downwards against encoding the data with both SAEs, which nobody can do without. Upwards against the obvious way, one stitched SAE for each latent, run on all the data; that takes so long that we time a few latents and multiply.
+# All insertion effects of a pair of SAEs come from one pass over the data ([the formula](03-stitching.ipynb)). What can it be measured against? Downwards against encoding the data with both SAEs, which nobody can do without. Upwards against the obvious way, one stitched SAE for each latent, run on all the data; that takes so long that we time very few latents (the table says how many timings there are) and multiply.
 
 
 # %% tags=["hide-input"]
@@ -205,7 +207,7 @@ effects = [
 ]  # fmt: skip
 viz.table(effects, {"pair": ("pair", ""), "d": ("d_model", ""), "tokens": ("tokens", ","), "seconds": ("CPU s", ".1f"),
                     "encoding": ("× encoding", ".2f"), "hours": ("the loop, CPU h", ",.1f"), "loop": ("the loop ×", ",.0f"),
-                    "timed": ("latents timed", ""), "mib": ("process, MiB", ",")})  # fmt: skip
+                    "timed": ("timings", ""), "mib": ("process, MiB", ",")})  # fmt: skip
 
 # %% [markdown]
 # Comparing two dictionaries means a product of every direction with every other. It is made in blocks, so that memory holds one block of it; the floor is that product alone, and scikit-learn's brute-force neighbours are the tool at hand.
@@ -220,7 +222,7 @@ viz.table(similar, {"pair": ("dictionaries", ""), "d": ("d_model", ""), "seconds
                     "sklearn": ("scikit-learn ×", ".1f"), "mib": ("MiB beside them", ",")})  # fmt: skip
 
 # %% [markdown]
-# And a path between two SAEs. One pass over the data makes a *pool* of both SAEs' latents: how much any two do the same on the same tokens. From it follow the error at every point of a path and the greedy order of its moves. The loop would build and evaluate the stitched SAE at every point, for a greedy order with every move that is left.
+# And a path between two SAEs. One pass over the data makes a *pool* of both SAEs' latents: how much any two do the same on the same tokens. From it follow the error at every point of a path and the greedy order of its moves. The loop would build and evaluate the stitched SAE at every point, for a greedy order with every move that is left; its time is extrapolated from a few points, and ours includes the pool.
 
 # %% tags=["hide-input"]
 walked = [
