@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from canonlib.errors import ConfigError, CorruptArtefactError
 from canonlib.pipeline import Run
 from canonlib.pipeline.paths import ORDERS, dealt
 from canonlib.sae.evaluation import ce_loss, replaced_positions
+from canonlib.sae.family import train_families
+from canonlib.sae.group import Job, configuration
 from canonlib.stitch import Group, insert, insertion_losses
 from canonlib.store import Store
 
@@ -139,6 +142,19 @@ def test_seeds_share_the_first_and_differ_after_it(run: Run) -> None:
     where = replaced_positions(tokens, "all")
     loss = ce_loss(run.lm, tokens, run.tier.hook, where, insert(small, large, novel))
     assert rows[1]["ce_all_novel"] == pytest.approx(loss, abs=1e-9)
+
+
+def test_an_sae_of_two_families_is_trained_once(run: Run, tmp_path: Path) -> None:
+    asked: list[Job] = []
+
+    class Recorder:
+        def train(self, tier: object, jobs: list[Job], *rest: object) -> None:
+            asked.extend(jobs)
+
+    train_families(run.tier, run.tier.every_family, Store(tmp_path), run.data, False, Recorder())
+    wanted = [(f, m) for f in run.tier.every_family for m in f.members]
+    assert len(asked) == len(wanted) - 2, "two SAEs of the first seed are in both families"
+    assert len({json.dumps(configuration(run.tier, job, run.data.key)) for job in asked}) == len(asked)
 
 
 def test_gathered_dictionaries_keep_to_their_size(run: Run) -> None:

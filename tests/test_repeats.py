@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from saehelpers import random_sae
 
 from canonlib.pipeline.losses import sample
-from canonlib.pipeline.repeats import apart, brought
+from canonlib.pipeline.repeats import _shared, apart, brought
 from canonlib.pipeline.stitching import Pair
 from canonlib.sae.selectivity import Selectivity
 
@@ -53,6 +55,20 @@ def test_a_seed_counts_once_whatever_its_pairs() -> None:
     first, second, third = apart(rows)
     assert (first, second) == (pytest.approx(0.7), pytest.approx(-0.2))
     assert math.isnan(third)
+
+
+def test_latents_that_never_fire_are_not_asked_whether_they_are_shared() -> None:
+    saes = [random_sae("standard", 4, seed=s) for s in (0, 1)]
+    with torch.no_grad():
+        saes[1].W_dec[0] = saes[0].W_dec[0]  # the first latent alone is shared, and it never fires
+        saes[1].W_enc[:, 0] = saes[0].W_enc[:, 0]
+    trained = SimpleNamespace(family=SimpleNamespace(seeds=(0, 1)), sae=lambda size, seed: saes[seed])
+    pair = made_pair([0.0] * 4, [0, 5, 5, 5])
+    assert _shared(trained, 0, pair) == 0.0
+    pair.fires[0] = 1
+    assert _shared(trained, 0, pair) == 0.25
+    trained.family.seeds = (0,)
+    assert math.isnan(_shared(trained, 0, pair))
 
 
 @pytest.mark.parametrize(("size", "expected"), [(9, [3, 0, 2, 4, 5]), (3, [3, 2, 5]), (1, [3])])

@@ -276,6 +276,19 @@ def test_more_is_not_taken_than_helps() -> None:
     assert sum(map(len, found.latents)) < 12 or found.start == 2
 
 
+def test_exchanges_mend_what_greed_took_first() -> None:
+    saes = [random_sae("standard", n, seed=28 + n) for n in (5, 7, 9)]
+    everything = pool(saes, random_activations(40, seed=28))
+    greedy, mended = (frankenstein(everything, 3, exchanges) for exchanges in (0, 20))
+    assert greedy.exchanges == 0 < mended.exchanges
+    best = np.inf
+    for chosen in combinations(range(21), 3):
+        mixture = Mixture(everything)
+        mixture.change(chosen)
+        best = min(best, mixture.mse())
+    assert best * (1 - 1e-9) <= mended.mse < greedy.mse
+
+
 def test_an_sae_that_fits_is_taken_even_if_no_latent_helps() -> None:
     sae, x = random_sae("standard", 3), random_activations(20)
     with torch.no_grad():

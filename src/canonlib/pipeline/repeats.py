@@ -41,7 +41,7 @@ def brought(pair: Pair, small: Any, large: Any, membership: torch.Tensor) -> dic
     f1, fact = large.fact_f1(membership).max(1)
     e1, entity = large.best_entity()
     lacked = torch.where(e1 > f1, ~had_entity[entity], ~had_fact[fact])
-    speaks = (pair.fires > 0) & (torch.maximum(f1, e1) > OWN)
+    speaks = torch.maximum(f1, e1) > OWN
     row: dict[str, float] = {}
     for word, mask in (("novel", pair.delta_mse < 0), ("reconstruction", pair.delta_mse >= 0)):
         row |= {f"n_{word}": int((speaks & mask).sum()), word: float(lacked[speaks & mask].double().mean())}
