@@ -167,7 +167,7 @@ def test_gathered_dictionaries_keep_to_their_size(run: Run) -> None:
 
 
 def test_evaluation_rows_are_complete_and_sane(run: Run) -> None:
-    for name in run.families:
+    for name in (f.name for f in (*run.tier.families, *run.tier.frontier)):
         rows = run.evaluation(name)
         assert [r["n_latents"] for r in rows] == [m.size for m in run.family(name).family.members]
         for r in rows:
