@@ -13,7 +13,7 @@ from canonlib.tiers import Tier
 from canonlib.world import table
 
 if TYPE_CHECKING:
-    from canonlib.meta import MetaConfig, MetaName, MetaReport, MetaSAE
+    from canonlib.meta import MetaConfig, MetaName, MetaReport, model, naming
     from canonlib.pipeline.run import Run
 
 BASE = "batchtopk-entities"
@@ -30,7 +30,7 @@ class MetaResult:
     artefact: Artefact
 
     @property
-    def meta(self) -> MetaSAE:
+    def meta(self) -> model.MetaSAE:
         """The trained meta-SAE."""
         from canonlib.meta import MetaSAE
 
@@ -43,7 +43,7 @@ class MetaResult:
         return found
 
     @property
-    def names(self) -> list[MetaName]:
+    def names(self) -> list[naming.MetaName]:
         """A name for each meta-latent: the fact it matches best, with precision and recall."""
         from canonlib.meta import MetaName
 
