@@ -153,12 +153,11 @@ for run in curves:
 
 # %% tags=["remove-input"]
 apart = [abs(r["contestants"]["canonlib"]["fvu_final"] / r["contestants"]["saelens"]["fvu_final"] - 1) for r in curves]
-best = [
-    min(c["fvu_final"] for n, c in r["contestants"].items() if n in ("dictionary_learning", "overcomplete"))
-    for r in curves
-]
-ours = [r["contestants"]["canonlib"]["fvu_final"] for r in curves]
-gain = [(b - o) / b for b, o in zip(best, ours, strict=True)]
+others = ("dictionary_learning", "overcomplete")
+gain = []
+for r in curves:
+    theirs = [c["fvu_final"] for n, c in r["contestants"].items() if n in others]
+    gain += [1 - r["contestants"]["canonlib"]["fvu_final"] / min(theirs)] if theirs else []
 seen = ", ".join(f"{r['settings']['curve']:,} at {shape(r)}" for r in curves)
 viz.say(f"""**Figure 2** ({len(curves)} panels). The same number of tokens for everyone ({
     seen
@@ -166,10 +165,11 @@ viz.say(f"""**Figure 2** ({len(curves)} panels). The same number of tokens for e
 {max(apart):.2%} at most. dictionary_learning and overcomplete keep decoder rows at unit length, which is another
 method: at these learning rates our final error is {min(gain):.0%} to {max(gain):.0%} {
     "lower" if min(gain) > 0 else "lower (higher where negative)"
-} than the best of theirs that ran, so at the {len(curves)} of {
-    len(timed)
-} shapes that have a curve the times above are not
-bought with quality.""")
+} than the best of theirs, at the {len(gain)} shapes where they ran. So {
+    "the times above are"
+    if len(curves) == len(timed)
+    else f"at {len(curves)} of {len(timed)} shapes the times above are"
+} not bought with quality.""")
 
 # %% [markdown]
 # ## With dead latents to revive
