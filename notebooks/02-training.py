@@ -330,7 +330,7 @@ between {min(moves):.1f} and {max(moves):.1f}.""")
 # Which architecture is best? At one sparsity the question has no answer, since more active latents always rebuild better. So hold the size fixed and vary the sparsity: every architecture becomes a *line*, error against L0, and the best line is the **frontier**. Here are six of SAELens's architectures, on all tokens, each at several sparsities.
 
 # %%
-from canonlib.claims.compute import fvu_at
+from canonlib.claims.learning import fvu_at
 
 frontier = run.frontier  # architecture: a row for each sparsity
 labels = {"standard": "ReLU + L1", "gated": "Gated", "jumprelu": "JumpReLU", "topk": "TopK",

@@ -42,8 +42,7 @@ run = Run(tiers.get(tier, seed=seed), progress=False)
 # Let us try. We take two sizes of the ReLU SAEs that [chapter 2](02-training.ipynb) trained on all tokens, the *small* one and the *large* one, with twice as many latents, and the tokens that neither was trained on.
 
 # %%
-doubled = run.doublings("standard-all")
-pair = doubled[len(doubled) // 2]
+pair = run.followed("standard-all")
 family = run.family("standard-all")
 small, large = family.sae(pair.small), family.sae(pair.large)
 x = run.data.eval.activations  # [n_tokens, d_model]
@@ -235,6 +234,7 @@ right is cheap, and the AUC is the better measure.""")
 # The paper reports that about a third of the latents are novel when a dictionary doubles (as the [Matryoshka SAE paper](https://arxiv.org/abs/2503.17547) cites it; the stitching post has 35%). The rest are restatements. So for Figure 3.3 we take each size and its double again, as in the beginning.
 
 # %% tags=["hide-input"]
+doubled = run.doublings("standard-all")
 shares = [p.summary["share_novel"] for p in doubled]
 viz.line_by_size(
     [p.large for p in doubled], {"novel": shares}, levels={"paper": 1 / 3, "longer list": 1 / 2}, percent=True,

@@ -45,8 +45,7 @@ run = Run(tiers.get(tier, seed=seed), progress=False)
 from canonlib.compare import nearest
 from canonlib.stitch import classify, insertion_effects
 
-doubled = run.doublings("standard-all")
-pair = doubled[len(doubled) // 2]
+pair = run.followed("standard-all")
 family = run.family("standard-all")
 small, large = family.sae(pair.small), family.sae(pair.large)
 x = run.data.eval.activations  # [n_tokens, d_model]
@@ -580,7 +579,7 @@ AUC of {auc_means[weakest]}.""")
 # Then the question above, whether novel latents bring what was lacking, for both architectures.
 
 # %% tags=["hide-input"]
-from canonlib.claims.compute import ENOUGH
+from canonlib.claims.stitching import ENOUGH
 from canonlib.pipeline.repeats import apart
 
 ahead = {word: mean_interval(apart(rows)) for word, rows in seeded.items()}
@@ -598,17 +597,12 @@ viz.seed_dots(list(brings["novel"]), {side: list(of.values()) for side, of in br
 # %% tags=["remove-input"]
 quiet = [word for word, n in spoken.items() if n < ENOUGH]
 
-
-def points(one):
-    return f"{100 * one.mean:.0f} ({100 * one.low:.0f} to {100 * one.high:.0f})"
-
-
 viz.say(f"""**Figure 4.8.** Of the latents that detect a fact or an entity on mentions (F1 above 0.7), the share whose fact or entity
 the smaller SAE lacked, in the family with most such latents; no dot where a seed has none. Over all seeds and pairs {
     " and ".join(f"{n} novel {word} latents" for word, n in spoken.items())
 } detect one. Novel latents are ahead of reconstruction latents by {
     ", ".join(
-        f"{points(one)} percentage points ({word}, {one.n} seeds)" for word, one in ahead.items() if word not in quiet
+        f"{one.points} percentage points ({word}, {one.n} seeds)" for word, one in ahead.items() if word not in quiet
     )
 }, taking for each seed the mean over the pairs that have both. {
     f"Of {' and '.join(quiet)} SAEs, which spend their latents on sentences, nothing can be said: {spoken[quiet[0]]} latents in all are too few."
@@ -729,7 +723,7 @@ somewhere in {sum(rose.values())} of {len(every)} paths over five seeds. The oth
         worst_climb["BatchTopK"]:.1%} (BatchTopK) at most."""),
     viz.say(f"""- Dictionaries gathered from all sizes beat the trained ones of equal size by more than 0.1% at {
         won["ReLU"]} of {tried_sizes["ReLU"]} sizes (ReLU) and {won["BatchTopK"]} of {tried_sizes["BatchTopK"]} (BatchTopK)."""),
-    viz.say(f"""- Of the latents that detect a fact, the novel ones' was lacking more often (by {points(ahead[most_spoken])} percentage
+    viz.say(f"""- Of the latents that detect a fact, the novel ones' was lacking more often (by {ahead[most_spoken].points} percentage
 points, {most_spoken}). SAEs that differ in their seed alone share only part of their latents."""),
 )  # fmt: skip
 

@@ -26,7 +26,8 @@ seed = 0
 import torch
 
 from canonlib import tiers, viz
-from canonlib.claims.compute import ENTITY, STITCHED, compute
+from canonlib.claims.compute import compute
+from canonlib.claims.rules import ENTITY, STITCHED
 from canonlib.pipeline import Run
 
 viz.setup_plotly()

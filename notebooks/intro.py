@@ -23,7 +23,8 @@ seed = 0
 from IPython.display import display
 
 from canonlib import tiers, viz
-from canonlib.claims.compute import ENTITY, STITCHED, compute
+from canonlib.claims.compute import compute
+from canonlib.claims.rules import ENTITY, STITCHED
 from canonlib.pipeline import Run
 
 viz.setup_plotly()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from canonlib.claims import Claim, table, verdict
-from canonlib.claims.compute import span
+from canonlib.claims.rules import span
 from canonlib.cli.claims import write_files
 from canonlib.errors import ConfigError
 

@@ -19,6 +19,7 @@ def test_five_values_by_hand() -> None:
     assert found.n == 5
     assert f"{found}" == "3.00 (1.04 to 4.96)"
     assert f"{found:.0%}" == "300% (104% to 496%)"
+    assert found.points == "300 (104 to 496)"
 
 
 def test_missing_values_are_left_out_and_one_value_has_no_interval() -> None:

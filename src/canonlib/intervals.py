@@ -24,6 +24,11 @@ class Interval(NamedTuple):
         mean, low, high = (format(value, spec or ".2f") for value in self[:3])
         return f"{mean} ({low} to {high})" if self.n > 1 else mean
 
+    @property
+    def points(self) -> str:
+        """A difference of shares in percentage points, as ``24 (20 to 27)``."""
+        return f"{Interval(100 * self.mean, 100 * self.low, 100 * self.high, self.n):.0f}"
+
 
 def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
     """The mean of ``values`` (one for each seed, say) with Student's t interval; NaN values are left out.
