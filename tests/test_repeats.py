@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -62,13 +61,9 @@ def test_latents_that_never_fire_are_not_asked_whether_they_are_shared() -> None
     with torch.no_grad():
         saes[1].W_dec[0] = saes[0].W_dec[0]  # the first latent alone is shared, and it never fires
         saes[1].W_enc[:, 0] = saes[0].W_enc[:, 0]
-    trained = SimpleNamespace(family=SimpleNamespace(seeds=(0, 1)), sae=lambda size, seed: saes[seed])
-    pair = made_pair([0.0] * 4, [0, 5, 5, 5])
-    assert _shared(trained, 0, pair) == 0.0
-    pair.fires[0] = 1
-    assert _shared(trained, 0, pair) == 0.25
-    trained.family.seeds = (0,)
-    assert math.isnan(_shared(trained, 0, pair))
+    assert _shared(saes[0], saes[1:], torch.tensor([False, True, True, True])) == 0.0
+    assert _shared(saes[0], saes[1:], torch.tensor([True, True, True, True])) == 0.25
+    assert math.isnan(_shared(saes[0], [], torch.tensor([True, True, True, True])))
 
 
 @pytest.mark.parametrize(("size", "expected"), [(9, [3, 0, 2, 4, 5]), (3, [3, 2, 5]), (1, [3])])

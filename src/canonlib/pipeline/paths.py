@@ -158,29 +158,36 @@ def _measure(
 
     rows = data.eval.only(which).activations
     both, effects = pool([a, b], rows), insertion_effects(a, b, rows)
-    moves = planned(both, effects)
+    paths = {name: walk(both, moves) for name, moves in planned(both, effects).items()}
+    ce = _losses(tier, {name: (paths[name], n) for name, n in losses.items()}, which)
     summary: dict[str, Any] = {}
     tensors: dict[str, torch.Tensor] = {}
-    for name in ORDERS:
-        path = walk(both, moves[name])
+    for name, path in paths.items():
         summary[name] = {
             "moves": [{"kind": m.kind, "out": list(m.out), "into": list(m.into)} for m in path.moves],
-            "biases": list(path.mse),
-            "ce": _losses(tier, path, which, losses[name]) if name in losses else [],
-            "mse_large": effects.mse_large,
-        }
+            "biases": list(path.mse), "ce": ce.get(name, []), "mse_large": effects.mse_large,
+        }  # fmt: skip
         tensors |= {f"{name}.mse.{bias}": values for bias, values in path.mse.items()}
         tensors |= {f"{name}.l0": path.l0, f"{name}.size": path.size}
     return summary, tensors
 
 
-def _losses(tier: Tier, path: Path, which: str, n_points: int) -> list[dict[str, float]]:
-    """The model's loss at both ends, at the last insertion and at up to ``n_points`` points between, evenly spaced."""
+def _losses(tier: Tier, paths: Mapping[str, tuple[Path, int]], which: str) -> dict[str, list[dict[str, float]]]:
+    """For each named path the model's loss at both ends, at the last insertion and at up to so many points between."""
     from canonlib.sae.evaluation import ce_bounds, ce_row
     from canonlib.world import model
 
-    lm, tokens, last = model.load(), documents(tier, "eval")[:CE_DOCUMENTS], len(path.moves)
-    inserted = sum(move.kind == "insert" for move in path.moves)
-    points = {0, inserted, last, *(round(last * i / (n_points + 1)) for i in range(1, n_points + 1))}
+    if not paths:
+        return {}
+    lm, tokens = model.load(), documents(tier, "eval")[:CE_DOCUMENTS]
     bounds = ce_bounds(lm, tokens, tier.hook, which)
-    return [{"point": p, **ce_row(lm, path.sae(p), tokens, tier.hook, which, bounds)} for p in sorted(points)]
+    return {
+        name: [{"point": p, **ce_row(lm, path.sae(p), tokens, tier.hook, which, bounds)} for p in _points(path, n)]
+        for name, (path, n) in paths.items()
+    }
+
+
+def _points(path: Path, n_between: int) -> list[int]:
+    """Both ends, the last insertion and up to ``n_between`` points between the ends, evenly spaced, ascending."""
+    last, inserted = len(path.moves), sum(move.kind == "insert" for move in path.moves)
+    return sorted({0, inserted, last, *(round(last * i / (n_between + 1)) for i in range(1, n_between + 1))})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,9 @@ from canonlib.pipeline.stitching import ENGINE, Pair
 from canonlib.sae.family import TrainedFamily
 from canonlib.store import Build, Store, write_json
 from canonlib.tiers import Tier
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
 
 CODE = (
     *ENGINE,
@@ -114,9 +117,10 @@ def _measure(
     lm, tokens, mentions = model.load(), documents(tier, "eval")[:CE_DOCUMENTS], data.eval.only("entities")
     where = replaced_positions(tokens, trained.family.tokens)
     _, membership = fact_membership()
+    every = {seed: {size: trained.sae(size, seed=seed) for size in trained.sizes} for seed in pairs}
     found: dict[str, dict[str, float | None]] = {}
     for seed, of_seed in tqdm(pairs.items(), desc=f"seeds {trained.family.name}", unit="seed", disable=not progress):
-        saes = {size: trained.sae(size, seed=seed) for size in trained.sizes}
+        saes = every[seed]
         told = {size: selectivity(sae, mentions) for size, sae in saes.items()}
         for p in of_seed:
             novel = ((p.delta_mse < 0) & (p.fires > 0)).nonzero()[:, 0].tolist()
@@ -127,17 +131,16 @@ def _measure(
             }
             row = {f"ce_{name}": ce_loss(lm, tokens, tier.hook, where, sae) for name, sae in three.items()}
             news = brought(p, told[p.small], told[p.large], membership)
-            row["shared"] = _shared(trained, seed, p)
+            others = [of_other[p.large] for other, of_other in every.items() if other != seed]
+            row["shared"] = _shared(saes[p.large], others, p.fires > 0)
             row |= {f"brought_{key}": value for key, value in news.items()}
             found[f"{seed} {p.small}"] = {key: None if value != value else value for key, value in row.items()}  # JSON
     return found
 
 
-def _shared(trained: TrainedFamily, seed: int, pair: Pair) -> float:
-    """Share of the large SAE's latents that fire and have a partner in another seed's, on average over the others."""
+def _shared(sae: SAE[Any], others: list[SAE[Any]], fires: torch.Tensor) -> float:
+    """Share of the latents that fire (bool ``[n_latents]``) with a partner in another SAE, on average over the others."""
     from canonlib.compare import shared_latents
 
-    sae, fires = trained.sae(pair.large, seed=seed), pair.fires > 0
-    others = [trained.sae(pair.large, seed=s) for s in trained.family.seeds if s != seed]
     shares = [float(shared_latents(sae, other)[fires].double().mean()) for other in others]
     return sum(shares) / len(shares) if shares else float("nan")

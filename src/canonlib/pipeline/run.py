@@ -104,6 +104,11 @@ class Run:
         """Insertion effects for each size and its double, where the family has both."""
         return self._stitch(name, stitching.doublings)
 
+    def followed(self, name: str) -> Pair | None:
+        """The pair that the stitching chapters follow, the middle one of the doublings; None where there is none."""
+        doubled = self.doublings(name)
+        return doubled[len(doubled) // 2] if doubled else None
+
     def all_pairs(self, name: str) -> list[Pair]:
         """Insertion effects for each size and every larger one."""
         return self._stitch(name, stitching.all_pairs)
@@ -165,8 +170,8 @@ class Run:
 
     def _stitch_all(self, name: str) -> None:
         self.all_pairs(name)
-        if doubled := self.doublings(name):
-            self.losses(name, doubled[len(doubled) // 2])
+        if (pair := self.followed(name)) is not None:
+            self.losses(name, pair)
         self.paths(name)
         self.gathered(name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -82,8 +81,10 @@ def train_families(
     def find(job: Job) -> Artefact | None:
         return store.find("sae", configuration(tier, job, data.key), code=list(CODE))
 
-    once = {json.dumps(configuration(tier, job, data.key)): job for job in reversed(jobs)}  # families may share SAEs
-    missing = [j for j in jobs if j in once.values() and find(j) is None]
+    once: dict[str, Job] = {}  # families may share SAEs
+    for job in jobs:
+        once.setdefault(store.key("sae", configuration(tier, job, data.key), code=list(CODE)), job)
+    missing = [job for job in once.values() if find(job) is None]
     if missing:
         (where or engine.Local()).train(tier, missing, store, progress)
     found = {job: find(job) for job in jobs}
