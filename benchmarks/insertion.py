@@ -12,24 +12,20 @@ benchmarks/results/.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from sae_lens import SAE
 from sae_lens.saes.jumprelu_sae import JumpReLUSAE, JumpReLUSAEConfig
 from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
-from train_report import machine, versions
+from train_report import write_result
 
 from canonlib.stitch import insert, insertion_effects
 from canonlib.stitch.active import rows_per_block
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def arguments() -> argparse.Namespace:
@@ -146,12 +142,8 @@ def summary(args: argparse.Namespace, seconds: dict[str, list[float]], rows: int
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
-    result = {"benchmark": "insertion", "machine": machine(args.threads), "versions": versions(), **measure(args)}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    name = f"insertion-{args.architecture}-{args.d_model}-{args.small}-{args.large}-{args.tokens}-{args.device}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=2) + "\n")
-    shown = {key: value for key, value in result.items() if key not in ("machine", "versions", "seconds_all")}
-    print(json.dumps(shown, indent=2))
+    name = f"insertion-{args.architecture}-{args.d_model}-{args.small}-{args.large}-{args.tokens}-{args.device}"
+    write_result("insertion", name, args.threads, measure(args), unsaid=("seconds_all",))
 
 
 if __name__ == "__main__":

@@ -14,23 +14,19 @@ benchmarks/results/.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from insertion import encode_both, random_sae
-from train_report import machine, versions
+from train_report import write_result
 
 from canonlib.sae.metrics import reconstruction
 from canonlib.stitch import greedy_moves, plan, pool, walk
 from canonlib.stitch.groups import Group
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def arguments() -> argparse.Namespace:
@@ -90,11 +86,8 @@ def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
-    result = {"benchmark": "paths", "machine": machine(args.threads), "versions": versions(), **measure(args)}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    name = f"paths-{args.d_model}-{args.small}-{args.large}-{args.tokens}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps({k: v for k, v in result.items() if k not in ("machine", "versions")}, indent=2))
+    name = f"paths-{args.d_model}-{args.small}-{args.large}-{args.tokens}"
+    write_result("paths", name, args.threads, measure(args))
 
 
 if __name__ == "__main__":

@@ -13,21 +13,18 @@ timing does not depend on the values. One JSON file per run goes to benchmarks/r
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from train_report import machine, versions
+from train_report import write_result
 
 from canonlib.compare import nearest
 
-RESULTS = Path(__file__).parent / "results"
 PART = 20
 
 
@@ -120,12 +117,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
-    result = {"benchmark": "similarity", "machine": machine(args.threads), "versions": versions(), **measure(args)}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"similarity-{args.d_model}-{args.a}-{args.b}-k{args.k}.json").write_text(
-        json.dumps(result, indent=2) + "\n"
-    )
-    print(json.dumps({k: v for k, v in result.items() if k not in ("machine", "versions")}, indent=2))
+    name = f"similarity-{args.d_model}-{args.a}-{args.b}-k{args.k}"
+    write_result("similarity", name, args.threads, measure(args))
 
 
 if __name__ == "__main__":

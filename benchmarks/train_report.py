@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import statistics
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "canonlib", "sae-lens", "dictionary-learning", "overcomplete")
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 
@@ -35,6 +37,16 @@ def machine(threads: int) -> dict[str, Any]:
 def versions() -> dict[str, str | None]:
     installed = {d.name.lower().replace("_", "-"): d.version for d in importlib.metadata.distributions()}
     return {name: installed.get(name) for name in PACKAGES}
+
+
+def write_result(
+    benchmark: str, name: str, threads: int, measured: dict[str, Any], unsaid: tuple[str, ...] = ()
+) -> None:
+    """One JSON file in benchmarks/results/ with machine and versions, and the figures but ``unsaid`` on the terminal."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    result = {"benchmark": benchmark, "machine": machine(threads), "versions": versions(), **measured}
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps({key: value for key, value in measured.items() if key not in unsaid}, indent=2))
 
 
 def summarise_rounds(found: dict[str, Any], batch: int) -> None:

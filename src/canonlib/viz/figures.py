@@ -45,6 +45,14 @@ def new_figure(title: str, alt: str, *, x: str = "", y: str = "", height: int = 
     return figure
 
 
+def level_line(figure: go.Figure, name: str, value: float, dash: str = "dash", right: bool = True) -> None:
+    """A grey line across the plot at one value, with its name at one end."""
+    side = "right" if right else "left"
+    figure.add_hline(y=value, line={"color": CONTROL, "dash": dash, "width": 1.5})
+    figure.add_annotation(xref="paper", x=float(right), xanchor=side, xshift=0 if right else 6, y=value, yanchor="bottom",
+                          text=name, showarrow=False, font={"color": CONTROL, "size": 13})  # fmt: skip
+
+
 def legend_below(figure: go.Figure) -> None:
     """A legend under the plot: above it, on a phone, two rows of it would run into the title."""
     figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"})

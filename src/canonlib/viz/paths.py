@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from canonlib.errors import ConfigError
-from canonlib.viz.figures import as_float, extent, legend_below, legible, new_figure, spread
+from canonlib.viz.figures import as_float, extent, legend_below, legible, level_line, new_figure, spread
 from canonlib.viz.template import CONTROL, HEIGHT, LARGE, SMALL, size_colors
 
 if TYPE_CHECKING:
@@ -95,10 +95,8 @@ def order_figure(curves: Mapping[str, ArrayLike], *, title: str, y: str, colors:
         # All orders end at one point: each is named where the lines are furthest apart, in the middle.
         labels.append((name, float(values[len(values) // 2]), color))
     if level is not None:
-        figure.add_hline(y=level[1], line={"color": CONTROL, "dash": "dot", "width": 1.5})
         # On the left: the curves' names stand on the right.
-        figure.add_annotation(xref="paper", x=0, xanchor="left", xshift=6, y=level[1], yanchor="bottom", text=level[0],
-                              showarrow=False, font={"color": CONTROL, "size": 13})  # fmt: skip
+        level_line(figure, *level, dash="dot", right=False)
     low, high = extent([*data.values(), [] if level is None else [level[1]]])
     last = max(len(values) for values in data.values()) - 1
     ordered = sorted(labels, key=lambda label: label[1])

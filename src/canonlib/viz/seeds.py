@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from canonlib.errors import ConfigError
-from canonlib.intervals import mean_interval
-from canonlib.viz.figures import as_float, legible, new_figure
-from canonlib.viz.template import CONTROL, HEIGHT, SMALL
+from canonlib.intervals import Interval, mean_interval
+from canonlib.viz.figures import as_float, level_line, new_figure
+from canonlib.viz.template import HEIGHT, SMALL
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -35,35 +35,45 @@ def seed_dots(columns: Sequence[str], series: Mapping[str, Sequence[ArrayLike]],
         if len(values) != len(columns):
             raise ConfigError(f"series[{name!r}] has {len(values)} columns, and there are {len(columns)}: {columns}.")
     figure = new_figure(title, alt, x=x, y=y, height=height)
-    form = ".0%" if percent else ".3~g"
     step = _WIDTH / len(series)
     for number, (name, per_column) in enumerate(series.items()):
-        color = (colors or {}).get(name, SMALL)
-        middle = (number - (len(series) - 1) / 2) * step
-        spots = [(c, s, float(v)) for c, values in enumerate(per_column)
-                 for s, v in enumerate(as_float(f"series[{name!r}]", values)) if np.isfinite(v)]  # fmt: skip
-        figure.add_scatter(
-            x=np.array([c + middle - step / 6 for c, _, _ in spots], dtype=np.float32), name=name, showlegend=False,
-            y=np.array([v for _, _, v in spots], dtype=np.float32), mode="markers", legendgroup=name,
-            marker={"color": color, "size": 6, "opacity": 0.45}, text=[f"{name}, seed {s}" for _, s, _ in spots],
-            hovertemplate=f"%{{text}}: %{{y:{form}}}<extra></extra>",
-        )  # fmt: skip
-        means = [mean_interval(np.asarray(values, dtype=np.float64)) for values in per_column]
-        there = [c for c, m in enumerate(means) if m.n]
-        half = [means[c].high - means[c].mean if means[c].n > 1 else 0.0 for c in there]
-        figure.add_scatter(
-            x=np.array([c + middle + step / 6 for c in there], dtype=np.float32), name=name, legendgroup=name,
-            y=np.array([means[c].mean for c in there], dtype=np.float32), mode="markers",
-            marker={"color": color, "size": 10, "symbol": "diamond"}, error_y={"array": half, "color": color},
-            customdata=[f"{columns[c]}: mean {means[c]}, {means[c].n} seeds" for c in there],
-            hovertemplate=name + ", %{customdata}<extra></extra>",
-        )  # fmt: skip
+        look = {"name": name, "legendgroup": name, "mode": "markers"}
+        color, middle = (colors or {}).get(name, SMALL), (number - (len(series) - 1) / 2) * step
+        dots = [as_float(f"series[{name!r}]", column) for column in per_column]
+        _dots(figure, dots, middle - step / 6, color, ".0%" if percent else ".3~g", look)
+        means = [mean_interval(np.asarray(column, dtype=np.float64)) for column in per_column]
+        _means(figure, columns, means, middle + step / 6, color, look)
     if level is not None:
-        figure.add_hline(y=level[1], line={"color": CONTROL, "dash": "dash", "width": 1.5})
-        figure.add_annotation(xref="paper", x=1, xanchor="right", y=level[1], yanchor="bottom", text=level[0],
-                              showarrow=False, font={"color": legible(CONTROL), "size": 13})  # fmt: skip
-    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=[c.replace(" → ", "<br>→ ") for c in columns], showgrid=False, zeroline=False,
-                        range=[-0.5, len(columns) - 0.5])  # fmt: skip
+        level_line(figure, *level)
+    labels = [column.replace(" → ", "<br>→ ") for column in columns]
+    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=labels, range=[-0.5, len(columns) - 0.5],
+                        showgrid=False, zeroline=False)  # fmt: skip
     figure.update_yaxes(tickformat=".0%" if percent else None)
     figure.update_layout(showlegend=len(series) > 1, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
     return figure
+
+
+def _dots(figure: go.Figure, values: Sequence[NDArray[np.float32]], shift: float, color: str, form: str,
+          look: dict[str, str]) -> None:  # fmt: skip
+    """Every seed's value, ``shift`` beside the middle of its column."""
+    spots = [(c + shift, s, v) for c, column in enumerate(values) for s, v in enumerate(column) if np.isfinite(v)]
+    figure.add_scatter(
+        x=np.array([x for x, _, _ in spots], dtype=np.float32), y=np.array([v for _, _, v in spots], dtype=np.float32),
+        showlegend=False, marker={"color": color, "size": 6, "opacity": 0.45}, **look,
+        text=[f"{look['name']}, seed {s}" for _, s, _ in spots],
+        hovertemplate=f"%{{text}}: %{{y:{form}}}<extra></extra>",
+    )  # fmt: skip
+
+
+def _means(figure: go.Figure, columns: Sequence[str], means: Sequence[Interval], shift: float, color: str,
+           look: dict[str, str]) -> None:  # fmt: skip
+    """The mean of each column that has one, with its interval where there are two seeds or more."""
+    found = [(c, mean) for c, mean in enumerate(means) if mean.n]
+    figure.add_scatter(
+        x=np.array([c + shift for c, _ in found], dtype=np.float32),
+        y=np.array([mean.mean for _, mean in found], dtype=np.float32),
+        marker={"color": color, "size": 10, "symbol": "diamond"}, **look,
+        error_y={"array": [mean.high - mean.mean if mean.n > 1 else 0.0 for _, mean in found], "color": color},
+        customdata=[f"{columns[c]}: mean {mean}, {mean.n} seeds" for c, mean in found],
+        hovertemplate=look["name"] + ", %{customdata}<extra></extra>",
+    )  # fmt: skip

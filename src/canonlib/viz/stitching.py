@@ -37,9 +37,7 @@ def effect_scatter(cosine: ArrayLike, effect: ArrayLike, *, title: str, hover: S
     figure = new_figure(title, alt, x="max cosine with the smaller dictionary", y=y, height=height)
     x = as_float("cosine", cosine)
     raw = as_float("effect", effect, len(x))
-    if hover is not None and len(hover) != len(x):
-        raise ConfigError(f"hover must have {len(x)} entries, got {len(hover)}.")
-    texts = list(hover) if hover is not None else [f"latent {i}" for i in range(len(x))]
+    texts = _latent_texts(hover, len(x))
     root = signed_root(raw)
     for name, color, mask in (("reconstruction", SMALL, raw >= 0), ("novel", LARGE, raw < 0)):
         index = np.flatnonzero(mask)
@@ -58,6 +56,15 @@ def effect_scatter(cosine: ArrayLike, effect: ArrayLike, *, title: str, hover: S
     return figure
 
 
+def _latent_texts(hover: Sequence[str] | None, n_latents: int) -> list[str]:
+    """What each point is: ``hover``, or the latent's number."""
+    if hover is None:
+        return [f"latent {i}" for i in range(n_latents)]
+    if len(hover) != n_latents:
+        raise ConfigError(f"hover must have {n_latents} entries, got {len(hover)}.")
+    return list(hover)
+
+
 def loss_scatter(effect: ArrayLike, loss: ArrayLike, *, title: str, x: str = "insertion effect on the MSE",
                  y: str = "effect on the next-token loss (nats)", hover: Sequence[str] | None = None, alt: str = "",
                  height: int = 460) -> go.Figure:  # fmt: skip
@@ -67,9 +74,7 @@ def loss_scatter(effect: ArrayLike, loss: ArrayLike, *, title: str, x: str = "in
     """
     across = as_float("effect", effect)
     up = as_float("loss", loss, len(across))
-    if hover is not None and len(hover) != len(across):
-        raise ConfigError(f"hover must have {len(across)} entries, got {len(hover)}.")
-    texts = list(hover) if hover is not None else [f"latent {i}" for i in range(len(across))]
+    texts = _latent_texts(hover, len(across))
     figure = new_figure(title, alt, x=x, y=y, height=height)
     for name, color, mask in (("reconstruction", SMALL, across >= 0), ("novel", LARGE, across < 0)):
         index = np.flatnonzero(mask)
