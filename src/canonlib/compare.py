@@ -75,8 +75,8 @@ def _comparable(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor) -> tuple
 def nearest(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, k: int = 1, block: int = _BLOCK) -> Neighbours:
     """The ``k`` directions of ``b`` nearest to each direction of ``a``, by cosine.
 
-    ``a`` and ``b`` are SAEs or matrices ``[n_latents, d_model]``; rows are normalised first. Beside unit
-    copies of both dictionaries and the answer, memory holds one ``block`` × ``block`` matrix of cosines (16 MiB in float32 at 2,048),
+    ``a`` and ``b`` are SAEs or matrices ``[n_latents, d_model]``; rows are normalised first. Beside unit copies of both
+    dictionaries and the answer, memory holds one ``block`` × ``block`` matrix of cosines (16 MiB in float32 at 2,048),
     never the whole of it. Among equal cosines any may be listed. Raises ``ConfigError`` for dictionaries of different
     ``d_model``, ``k`` above the size of ``b``, or ``k`` or ``block`` below 1.
     """

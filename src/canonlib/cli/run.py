@@ -35,8 +35,8 @@ def run_command(
 ) -> None:
     """Run a tier from model to claims table, reusing what is stored.
 
-    Stages: model, activations, SAE families, evaluation, stitching, repeats, meta-SAE, claims. Each stage is kept in the store
-    (see 'canonlib store ls'), so a second run takes seconds, and an interrupted one goes on where it stopped.
+    Stages: model, activations, SAE families, evaluation, stitching, repeats, meta-SAE, claims. Each stage is kept in
+    the store (see 'canonlib store ls'), so a second run takes seconds, and an interrupted one goes on where it stopped.
 
     Examples:
 
