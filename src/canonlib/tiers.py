@@ -121,6 +121,8 @@ class Tier:
     """Families of one size at several sparsity targets, one for each architecture: who reconstructs best at equal L0."""
     repeats: tuple[Family, ...] = ()
     """Families of several seeds: does what holds for one SAE hold for the next?"""
+    meta_bases: Family | None = None
+    """SAEs of several seeds with ``meta_base`` latents: on the decoder of each a meta-SAE of its own is trained."""
     seed: int = 0
     sae_release: str | None = None
     """SAELens release to load the SAEs from; None when the SAEs are trained here."""
@@ -140,7 +142,8 @@ class Tier:
     @property
     def every_family(self) -> tuple[Family, ...]:
         """All families that are trained; some may share SAEs."""
-        return (*self.families, *self.frontier, *self.repeats)
+        bases = () if self.meta_bases is None else (self.meta_bases,)
+        return (*self.families, *self.frontier, *self.repeats, *bases)
 
     def __post_init__(self) -> None:
         for field in ("context", "train_documents", "eval_documents", "meta_base", "meta_latents", "meta_k"):
@@ -150,6 +153,10 @@ class Tier:
         names = [f.name for f in self.every_family]
         if len(set(names)) < len(names):
             raise ConfigError(f"families must have names of their own, got {names}: give a label to one of them.")
+        if self.meta_bases is not None and self.meta_base not in self.meta_bases.sizes:
+            raise ConfigError(
+                f"meta_bases must have SAEs of meta_base ({self.meta_base}) latents, got {self.meta_bases.sizes}."
+            )
         if self.meta_k > self.meta_latents:
             raise ConfigError(f"meta_k ({self.meta_k}) must not exceed meta_latents ({self.meta_latents}).")
 
@@ -178,6 +185,10 @@ REPEATS = (
            label="seeds"),
 )  # fmt: skip
 """The first seed's SAEs are members of the tier's families, and are trained once."""
+META_BASES = Family(
+    "batchtopk", "entities", (1024,), (2,), steps=1_000, batch=1_024, lr=1e-3, seeds=SEEDS, label="bases"
+)
+"""As in REPEATS, and for the meta-SAEs alone: the stitching chapters do not follow this size through all seeds."""
 WORLD = Tier(
     name="world",
     model="embedded",
@@ -193,6 +204,7 @@ WORLD = Tier(
     meta_latents=64,
     frontier=FRONTIER,
     repeats=REPEATS,
+    meta_bases=META_BASES,
 )
 GPT2_SMALL = Tier(
     name="gpt2-small",

@@ -27,7 +27,7 @@ def meta_control(run: Run) -> Claim:
     return claim_of(
         run, share >= 2 * shuffled, id="meta-control", chapter=5, bound="at least twice the shuffled control's",
         sentence=f"Shared parts explain decoder directions far better than shuffled or random ones; {beyond}.",
-        ours=f"{share:.0%} against {shuffled:.0%} (shuffled), {s['variance_random']:.0%} (random) and "
+        ours=f"{share:.0%} against {shuffled:.0%} (shuffled), {s['variance_untrained']:.0%} (an untrained decoder) and "
         f"{gaussian:.0%} (Gaussian, of the same covariance); on rows held out {s['variance_held_out']:.0%} against "
         f"{s['variance_gaussian_held_out']:.0%} (Gaussian)",
     )  # fmt: skip

@@ -11,14 +11,16 @@ from canonlib.errors import ConfigError, require_positive, unknown
 
 Init = Literal["data", "random"]
 INITS: tuple[str, ...] = ("data", "random")
+Sampling = Literal["epochs", "replacement"]
+SAMPLINGS: tuple[str, ...] = ("epochs", "replacement")
 
 
 @dataclass(frozen=True)
 class MetaConfig:
     """Everything that a meta-SAE depends on beside the directions. Raises ``ConfigError`` naming a field that fails.
 
-    The defaults suit some thousand directions of 128 coordinates; the module ``training`` says what they were measured
-    against.
+    The defaults suit some thousand directions of 128 coordinates; ``recipes`` holds those of the authors and of SAEBench,
+    and the module ``training`` says what the defaults were measured against.
     """
 
     n_latents: int
@@ -26,17 +28,25 @@ class MetaConfig:
     k: float = 4.0
     """Meta-latents active on one direction, on average over a batch (paper: 4)."""
     lr: float = 5e-3
-    """Peak learning rate (Adam), falling to zero over the last fifth of the steps."""
-    steps: int = 1500
+    """Peak learning rate (Adam)."""
+    decay: float = 0.2
+    """Share of the steps, at the end, over which the learning rate falls to zero; 0 keeps it constant."""
+    beta2: float = 0.999
+    """Adam's second moment decays by this factor a step (the first moment's factor is 0.9)."""
+    steps: int = 1000
     """Training steps."""
     batch_size: int = 512
-    """Directions per step; one step never takes a direction twice, so at most the number of directions."""
+    """Directions per step; with ``sampling="epochs"`` at most the number of directions."""
+    sampling: Sampling = "epochs"
+    """Whether every direction is seen once in each epoch, or batches are drawn with replacement."""
     seed: int = 0
     """Seed of the starting weights and of the order of the directions."""
     centred: bool = True
     """Whether the decoder bias starts at the mean direction (True) or at zero; it is trained in either case."""
     init: Init = "data"
-    """Where meta-latents start: at directions drawn from the data, or at random ones (SAELens's default)."""
+    """Where meta-latents start: at directions drawn from the data, or at random ones of length 0.1 (SAELens's way)."""
+    encoder_bias: bool = True
+    """Whether the encoder bias is trained; False keeps it at zero (the authors' code has none)."""
     dead_after: int = 100
     """Steps without firing after which a meta-latent counts as dead and is trained by the auxiliary loss."""
     aux_coefficient: float = 1 / 16
@@ -49,16 +59,22 @@ class MetaConfig:
             raise ConfigError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
         for field in ("k", "lr"):
             _require_number(field, getattr(self, field), above=0.0)
+        for field in ("decay", "beta2"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+                raise ConfigError(f"{field} must be a number from 0 to below 1, got {value!r}.")
         if self.aux_coefficient != 0:
             _require_number("aux_coefficient", self.aux_coefficient, above=0.0)
         if self.k > self.n_latents:
             raise ConfigError(
                 f"k ({self.k}) must not exceed n_latents ({self.n_latents}): lower k or add meta-latents."
             )
-        if not isinstance(self.centred, bool):
-            raise ConfigError(f"centred must be True or False, got {self.centred!r}.")
-        if self.init not in INITS:
-            raise unknown("init", self.init, INITS)
+        for field in ("centred", "encoder_bias"):
+            if not isinstance(getattr(self, field), bool):
+                raise ConfigError(f"{field} must be True or False, got {getattr(self, field)!r}.")
+        for field, known in (("init", INITS), ("sampling", SAMPLINGS)):
+            if getattr(self, field) not in known:
+                raise unknown(field, getattr(self, field), known)
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON-ready values."""

@@ -14,17 +14,32 @@ from canonlib.meta.training import train_meta_sae
 if TYPE_CHECKING:
     from sae_lens import SAE
 
-CONTROLS = ("random", "shuffled", "gaussian")
+_STREAM = 0x5EED_C0DE
+CONTROLS = ("untrained", "shuffled", "gaussian")
 
 
 def random_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
     """As many directions as there are rows in ``directions`` ``[n_latents, d_model]``, uniform on the unit sphere.
 
-    Gaussian rows scaled to unit length. What a meta-SAE explains of them is owed to its size and k alone.
+    Gaussian rows scaled to unit length: what any direction has in common with another by chance.
     """
     rows = unit_rows(directions)
     drawn = torch.randn(rows.shape, generator=_generator(seed), dtype=torch.float64)
     return unit_rows(drawn).to(rows.device)
+
+
+def untrained_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
+    """The decoder of an SAE of that many latents before its first training step, as SAELens makes it, at unit length.
+
+    What a meta-SAE explains of it is owed to size and k alone. The global random state is left as it was.
+    """
+    from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
+
+    rows = unit_rows(directions)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed((seed + _STREAM) % 2**63)
+        fresh = BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(d_in=rows.shape[1], d_sae=len(rows), k=1))
+    return unit_rows(fresh.W_dec).to(rows.device)
 
 
 def shuffled_coordinates(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
@@ -54,7 +69,7 @@ def gaussian_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch
 def with_controls(
     directions: SAE[Any] | torch.Tensor, config: MetaConfig, progress: bool = True, real: MetaSAE | None = None
 ) -> dict[str, MetaReport]:
-    """Reports of one recipe on four sets of directions: "real", "random", "shuffled" and "gaussian".
+    """Reports of one recipe on four sets of directions: "real", "untrained", "shuffled" and "gaussian".
 
     Controls are drawn by ``config.seed``. Give the meta-SAE already trained on ``directions`` as ``real`` to save its
     training; ``ConfigError`` when it was trained with another configuration. Other errors as in ``train_meta_sae``.
@@ -64,11 +79,11 @@ def with_controls(
     if real is None:
         real = train_meta_sae(directions, config, progress)
     reports = {"real": real.report}
-    for name, make in zip(CONTROLS, (random_directions, shuffled_coordinates, gaussian_directions), strict=True):
+    for name, make in zip(CONTROLS, (untrained_directions, shuffled_coordinates, gaussian_directions), strict=True):
         reports[name] = train_meta_sae(make(directions, config.seed), config, progress).report
     return reports
 
 
 def _generator(seed: int) -> torch.Generator:
     """A generator of its own stream: training draws from the seed itself, and must not see the same numbers."""
-    return torch.Generator().manual_seed((seed + 0x5EED_C0DE) % 2**63)
+    return torch.Generator().manual_seed((seed + _STREAM) % 2**63)

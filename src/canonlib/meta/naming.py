@@ -3,7 +3,8 @@
 The name is the best of many candidates, so even a meaningless meta-latent gets a name with some F1. The chance level
 says how much: the facts are dealt to the entities anew, many times, and each time the best F1 is taken again. Where
 entities are of several kinds, facts are dealt within each kind: else a meta-latent that says no more than "a city"
-would pass for a fact that only cities can have.
+would pass for a fact that only cities can have. And since many meta-latents are tested, some would pass at any level:
+q-values (Benjamini and Hochberg) say which share of the names accepted so far are expected to be false.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ import torch
 from canonlib.errors import ConfigError, require_positive
 from canonlib.world.match import match_facts
 
-BEYOND_CHANCE = 0.01
-"""A name with a p-value below this is better than chance."""
+FALSE_NAMES = 0.05
+"""Share of false names that we put up with: a name counts when its q-value is below this."""
+MIN_USERS = 3
+"""A meta-latent with fewer users is not tested: one or two entities have something in common by themselves."""
+_DEALS = 64
+"""Permutations that are counted in one product."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,14 @@ class MetaName:
     p_value: float
     """(1 + permutations whose best F1 is at least ``f1``) / (1 + permutations). The choice among facts is allowed for;
     that many meta-latents are tested is not."""
+    q_value: float
+    """Expected share of false names among those with a p-value as low (Benjamini and Hochberg, over the meta-latents
+    with at least ``MIN_USERS`` users); 1 for the others."""
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether there is a fact, and its p-value is below ``BEYOND_CHANCE``."""
-        return self.fact is not None and self.p_value < BEYOND_CHANCE
+        """Whether there is a fact, and its q-value is below ``FALSE_NAMES``."""
+        return self.fact is not None and self.q_value < FALSE_NAMES
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON-ready values."""
@@ -82,7 +90,8 @@ def name_meta_latents(
     best = found.best_per_latent()
     precision, recall = found.precision, found.recall
     chance = _chance(active, truth, entities, groups, n_permutations, seed)
-    at_least = (chance >= best.value - 1e-12).sum(0)
+    p_values = (1 + (chance >= best.value - 1e-12).sum(0)).double() / (1 + n_permutations)
+    q_values = false_discovery(p_values, found.fires >= MIN_USERS)
     names = []
     for j, (f1, fact) in enumerate(zip(best.value.tolist(), best.index.tolist())):
         names.append(
@@ -94,10 +103,21 @@ def name_meta_latents(
                 f1=f1,
                 n_users=int(found.fires[j]),
                 chance_f1=float(chance[:, j].mean()),
-                p_value=(1 + int(at_least[j])) / (1 + n_permutations),
+                p_value=float(p_values[j]),
+                q_value=float(q_values[j]),
             )
         )
     return names
+
+
+def false_discovery(p_values: torch.Tensor, tested: torch.Tensor) -> torch.Tensor:
+    """q-values (Benjamini and Hochberg, scipy's) of the p-values ``[n]`` that are ``tested`` (bool ``[n]``), 1 elsewhere."""
+    from scipy.stats import false_discovery_control
+
+    q_values = torch.ones_like(p_values)
+    if tested.any():
+        q_values[tested] = torch.from_numpy(false_discovery_control(p_values[tested].cpu().numpy())).to(q_values)
+    return q_values
 
 
 def _chance(
@@ -113,14 +133,18 @@ def _chance(
     kind = _kind_of_entities(groups, owner, len(entity_truth))
     members = [(kind == k).nonzero().flatten() for k in torch.unique(kind)]
     generator = torch.Generator().manual_seed(seed)
-    best = []
-    for _ in range(n_permutations):
-        dealt = entity_truth.clone()
-        for those in members:
-            order = torch.randperm(len(those), generator=generator).to(truth.device)
-            dealt[those] = entity_truth[those[order]]
-        best.append(match_facts(active, dealt[owner]).f1.amax(1))
-    return torch.stack(best)
+    fires, best = active.sum(0).float(), []
+    for start in range(0, n_permutations, _DEALS):
+        deals = []
+        for _ in range(min(_DEALS, n_permutations - start)):
+            dealt = torch.arange(len(entity_truth), device=truth.device)
+            for those in members:
+                dealt[those] = those[torch.randperm(len(those), generator=generator).to(truth.device)]
+            deals.append(entity_truth[dealt[owner]])
+        labels = torch.stack(deals).float()  # counts are exact in float32 up to 2^24
+        both = fires[:, None] + labels.sum(1)[:, None, :]  # [n_deals, n_meta, n_facts]
+        best.append((2 * (active.float().T @ labels).double() / both.double().clamp(min=1)).amax(2))
+    return torch.cat(best)
 
 
 def _kind_of_entities(groups: torch.Tensor | None, owner: torch.Tensor, n_entities: int) -> torch.Tensor:

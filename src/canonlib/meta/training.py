@@ -28,7 +28,8 @@ from canonlib.meta.model import MetaSAE, frozen, meta_activations, unit_rows, va
 if TYPE_CHECKING:
     from sae_lens import SAE
     from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE
-    from sae_lens.training.sae_trainer import SAETrainer
+
+    from canonlib.sae.fast import FastTrainer
 
 DRIFT = 0.05
 """Relative distance of L0 from k above which the threshold is calibrated anew."""
@@ -49,7 +50,30 @@ def train_meta_sae(decoder: SAE[Any] | torch.Tensor, config: MetaConfig, progres
         torch.manual_seed(config.seed)
         generator = torch.Generator().manual_seed(config.seed)
         sae = _starting_sae(rows, distinct, config, generator)
-        loss = _fit(_trainer(sae, rows, config, generator), config.steps, progress)
+        loss = _fit(_trainer(sae, rows, config, generator), config, progress)
+    return _inference_form(sae, rows, config, loss)
+
+
+def tune_encoder(
+    meta: MetaSAE, directions: SAE[Any] | torch.Tensor, parts: torch.Tensor, config: MetaConfig, progress: bool = True
+) -> MetaSAE:
+    """Train encoder and decoder bias on ``directions`` while the decoder directions stay ``parts`` ``[n_meta, d_model]``.
+
+    Starts from the encoder and the biases of ``meta``; deterministic and errors as ``train_meta_sae``.
+    """
+    rows = unit_rows(directions, int(meta.sae.cfg.d_in))
+    with torch.random.fork_rng(devices=[rows.device] if rows.is_cuda else []):
+        torch.manual_seed(config.seed)
+        generator = torch.Generator().manual_seed(config.seed)
+        sae = _starting_sae(rows, _distinct_rows(rows, config), config, generator)
+        with torch.no_grad():
+            for name in ("W_enc", "b_enc", "b_dec"):
+                getattr(sae, name).copy_(getattr(meta.sae, name))
+            sae.W_dec.copy_(unit_rows(parts, rows.shape[1]))
+        trainer = _trainer(sae, rows, config, generator)
+        (group,) = trainer.optimizer.param_groups
+        group["params"] = [p for p in group["params"] if p is not sae.W_dec]
+        loss = _fit(trainer, config, progress)
     return _inference_form(sae, rows, config, loss)
 
 
@@ -102,7 +126,7 @@ def _starting_sae(
             k=config.k,
             device=str(rows.device),
             aux_loss_coefficient=config.aux_coefficient,
-            decoder_init_norm=1.0,
+            decoder_init_norm=1.0 if config.init == "data" else 0.1,
         )
     )
     with torch.no_grad():
@@ -116,8 +140,10 @@ def _starting_sae(
     return sae
 
 
-def _batches(rows: torch.Tensor, size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """Endless batches of rows: each epoch is a new order, and its remainder (less than a batch) is left out."""
+def _batches(rows: torch.Tensor, size: int, config: MetaConfig, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Endless batches of rows. An epoch is a new order, and its remainder (less than a batch) is left out."""
+    while config.sampling == "replacement":
+        yield rows[torch.randint(0, len(rows), (size,), generator=generator).to(rows.device)]
     while True:
         order = torch.randperm(len(rows), generator=generator).to(rows.device)
         for start in range(0, len(rows) - size + 1, size):
@@ -126,25 +152,27 @@ def _batches(rows: torch.Tensor, size: int, generator: torch.Generator) -> Itera
 
 def _trainer(
     sae: BatchTopKTrainingSAE, rows: torch.Tensor, config: MetaConfig, generator: torch.Generator
-) -> SAETrainer[Any, Any]:
+) -> FastTrainer:
     from sae_lens.config import LoggingConfig, SAETrainerConfig
-    from sae_lens.training.sae_trainer import SAETrainer
 
-    size = min(config.batch_size, len(rows))
+    from canonlib.sae.fast import FastTrainer
+
+    size = config.batch_size if config.sampling == "replacement" else min(config.batch_size, len(rows))
     trainer_config = SAETrainerConfig(
         total_training_samples=config.steps * size,
         train_batch_size_samples=size,
         lr=config.lr,
         lr_end=config.lr,  # the level before the decay, which goes to zero
-        lr_decay_steps=config.steps // 5,
+        lr_decay_steps=int(config.decay * config.steps),
+        adam_beta2=config.beta2,
         dead_feature_window=config.dead_after,
         device=str(rows.device),
         logger=LoggingConfig(log_to_wandb=False),
     )
-    return SAETrainer(trainer_config, sae, _batches(rows, size, generator))
+    return FastTrainer(trainer_config, sae, _batches(rows, size, config, generator))
 
 
-def _fit(trainer: SAETrainer[Any, Any], steps: int, progress: bool) -> tuple[float, ...]:
+def _fit(trainer: FastTrainer, config: MetaConfig, progress: bool) -> tuple[float, ...]:
     """All steps; returns the mean loss over each twentieth of them.
 
     The loop of ``SAETrainer.fit`` on the trainer's public ``step``: ``fit`` itself always shows its bar.
@@ -152,11 +180,14 @@ def _fit(trainer: SAETrainer[Any, Any], steps: int, progress: bool) -> tuple[flo
     from tqdm.auto import tqdm
 
     losses = []
-    for _ in tqdm(range(steps), desc="meta-SAE", unit="step", disable=not progress):
+    for _ in tqdm(range(config.steps), desc="meta-SAE", unit="step", disable=not progress):
         losses.append(trainer.step(next(trainer.data_provider)).loss.detach())
         trainer.n_training_steps += 1
+        if not config.encoder_bias:
+            trainer.sae.b_enc.data.zero_()
+    trainer.release()
     curve = torch.stack(losses).double().cpu()
-    return tuple(float(part.mean()) for part in curve.tensor_split(min(_LOSS_POINTS, steps)))
+    return tuple(float(part.mean()) for part in curve.tensor_split(min(_LOSS_POINTS, config.steps)))
 
 
 @torch.no_grad()

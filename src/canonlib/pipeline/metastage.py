@@ -1,4 +1,4 @@
-"""The meta-SAE stage: train it on the base SAE's decoder, set it against controls, name meta-latents by facts."""
+"""The meta-SAE stage: train it on a base SAE's decoder, set it against controls, name meta-latents by facts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from canonlib.tiers import Tier
 from canonlib.world import table
 
 if TYPE_CHECKING:
+    from sae_lens import SAE
+
     from canonlib.meta import MetaConfig, MetaName, MetaReport, model, naming
     from canonlib.pipeline.run import Run
 
 BASE = "batchtopk-entities"
 """The family whose decoder the meta-SAE is trained on."""
-CODE = ("canonlib.meta", "canonlib.world.table", "canonlib.world.match", "canonlib.sae.selectivity", __name__)
+TRAINER = ("canonlib.sae.fast", "canonlib.sae.entries", "canonlib.sae.gradients", "canonlib.sae.preselect",
+           "canonlib.sae.select")  # fmt: skip
+CODE = ("canonlib.meta", *TRAINER, "canonlib.world.table", "canonlib.world.match", "canonlib.sae.selectivity", __name__)
+OWN = 0.5
+"""F1 above which a latent of the base SAE answers to an entity."""
 N_BEST = 4
 """Names quoted in the summary."""
 
@@ -38,7 +44,7 @@ class MetaResult:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """variance_explained, _held_out, _gaussian, _shuffled, _random, mean_best_f1, chance_best_f1, best_names, ..."""
+        """variance_explained, _held_out, _gaussian, _shuffled, _untrained, mean_best_f1, chance_best_f1, best_names, ..."""
         found: dict[str, Any] = self.artefact.json("summary.json")
         return found
 
@@ -65,25 +71,64 @@ class MetaResult:
         """bool [n_latents]: latents of the base SAE that fire in training; the meta-SAE is trained on these alone."""
         return self.artefact.tensors("active.safetensors")["alive"]
 
+    @property
+    def own(self) -> torch.Tensor:
+        """int64 [n_entity_latents]: latents of the base SAE that detect an entity with F1 > 0.5, ascending."""
+        return self.artefact.tensors("active.safetensors")["own"]
 
-def meta_config(tier: Tier) -> MetaConfig:
-    """The tier's meta-SAE."""
+    @property
+    def entity(self) -> torch.Tensor:
+        """int64 [n_entity_latents]: the entity that each of ``own`` detects."""
+        return self.artefact.tensors("active.safetensors")["entity"]
+
+
+def meta_config(tier: Tier, seed: int = 0) -> MetaConfig:
+    """The tier's meta-SAE, its seed counted from the tier's."""
     from canonlib.meta import MetaConfig
 
-    return MetaConfig(n_latents=tier.meta_latents, k=float(tier.meta_k), seed=tier.seed)
+    return MetaConfig(n_latents=tier.meta_latents, k=float(tier.meta_k), seed=tier.seed + seed)
 
 
-def meta_stage(run: Run) -> MetaResult:
-    """The meta-SAE of the run's tier, its controls and names, from the store or made now."""
-    base = run.family(BASE).artefact(run.tier.meta_base)
-    config = {"base": base.key, "eval": run.data.key, "meta": asdict(meta_config(run.tier))}
-    return MetaResult(run.store.get_or_build("meta", config, lambda b: _build(b, run), code=list(CODE)))
+def seeds(tier: Tier) -> tuple[int, ...]:
+    """Seeds for which the tier has a base SAE."""
+    return (0,) if tier.meta_bases is None else tier.meta_bases.seeds
 
 
-def _build(b: Build, run: Run) -> None:
+def base_artefact(run: Run, seed: int = 0) -> Artefact:
+    """The base SAE of that seed; ``ConfigError`` lists the seeds for another."""
+    if seed == 0 or run.tier.meta_bases is None:
+        return run.family(BASE).artefact(run.tier.meta_base)
+    return run.family(run.tier.meta_bases.name).artefact(run.tier.meta_base, seed=seed)
+
+
+def load_base(run: Run, seed: int = 0) -> SAE[Any]:
+    """The base SAE of that seed as a SAELens SAE."""
+    from canonlib.sae import training
+
+    return training.load(base_artefact(run, seed).folder)
+
+
+def meta_stage(run: Run, seed: int = 0) -> MetaResult:
+    """The meta-SAE of the run's tier on the base SAE of that seed, its controls and names, from the store or made now."""
+    return MetaResult(
+        run.store.get_or_build("meta", _config(run, seed), lambda b: _build(b, run, seed), code=list(CODE))
+    )
+
+
+def meta_key(run: Run, seed: int = 0) -> str:
+    """Key of the meta-SAE's artefact, whether it is made yet or not."""
+    return run.store.key("meta", _config(run, seed), code=list(CODE))
+
+
+def _config(run: Run, seed: int) -> dict[str, Any]:
+    base = base_artefact(run, seed)
+    return {"base": base.key, "eval": run.data.key, "meta": asdict(meta_config(run.tier, seed))}
+
+
+def _build(b: Build, run: Run, seed: int) -> None:
     from canonlib.meta import gaussian_directions, held_out_variance, meta_activations, train_meta_sae, with_controls
 
-    sae, config = run.family(BASE).sae(run.tier.meta_base), meta_config(run.tier)
+    sae, config = load_base(run, seed), meta_config(run.tier, seed)
     # A latent that never fires keeps the direction it started with, which says nothing about the model.
     alive = selectivity(sae, run.data.train.only("entities")).fires > 0
     rows = sae.W_dec.detach()[alive]
@@ -95,12 +140,14 @@ def _build(b: Build, run: Run) -> None:
     active = meta_activations(meta, sae) > 0
     score, entity = selectivity(sae, run.data.eval.only("entities")).best_entity()
     score = torch.where(alive, score, 0.0)
-    own = (score > 0.5).nonzero()[:, 0]
+    own = (score > OWN).nonzero()[:, 0]
     names = _names(active[own], entity[own])
     meta.save(b.folder / "meta")
     write_json(b.folder / "names.json", [n.to_json() for n in names])
     write_json(b.folder / "entity-latents.json", _best_latents(score, entity))
-    write_tensors(b.folder / "active.safetensors", {"active": active, "alive": alive})
+    write_tensors(
+        b.folder / "active.safetensors", {"active": active, "alive": alive, "own": own, "entity": entity[own]}
+    )
     counts = {"n_alive": int(alive.sum()), "n_entity_latents": len(own)}
     held_out = {"variance_held_out": apart, "variance_gaussian_held_out": control_apart}
     write_json(b.folder / "summary.json", {**_variances(reports), **held_out, **counts, **_named(names)})
@@ -127,7 +174,7 @@ def _best_latents(score: torch.Tensor, entity: torch.Tensor) -> dict[str, int]:
     """For each entity with a latent of F1 above 0.5, the latent of highest F1."""
     best: dict[int, int] = {}
     for latent in score.argsort(descending=True).tolist():
-        if score[latent] > 0.5:
+        if score[latent] > OWN:
             best.setdefault(int(entity[latent]), latent)
     everyone = table.entities()
     return {everyone[e].name: latent for e, latent in sorted(best.items())}
@@ -147,7 +194,9 @@ def _variances(reports: dict[str, MetaReport]) -> dict[str, float]:
 
 def _named(names: list[MetaName]) -> dict[str, Any]:
     """How well the meta-latents with at least three users match facts, and how well they would by chance."""
-    used = [n for n in names if n.n_users >= 3]
+    from canonlib.meta.naming import MIN_USERS
+
+    used = [n for n in names if n.n_users >= MIN_USERS]
     best = sorted(used, key=lambda n: -n.f1)[:N_BEST]
     return {
         "n_used": len(used),

@@ -26,6 +26,7 @@ from canonlib.tiers import Tier
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+    from canonlib.pipeline.metafamily import MetaFamily
     from canonlib.pipeline.metastage import MetaResult
 
 
@@ -53,6 +54,7 @@ class Run:
         self._paths: dict[tuple[str, int | None], list[StoredPath]] = {}
         self._gathered: dict[str, list[dict[str, Any]]] = {}
         self._repeats: dict[str, list[dict[str, Any]]] = {}
+        self._metas: dict[int, MetaResult] = {}
 
     @cached_property
     def lm(self) -> TransformerBridge:
@@ -161,12 +163,46 @@ class Run:
             )
         return self._paths[name, seed]
 
-    @cached_property
+    @property
     def meta(self) -> MetaResult:
-        """The meta-SAE, its controls and its meta-latents' names."""
+        """The meta-SAE of the first seed, its controls and its meta-latents' names."""
+        return self.meta_of(0)
+
+    def meta_of(self, seed: int) -> MetaResult:
+        """The meta-SAE on the base SAE of that seed (see ``pipeline.metastage``)."""
         from canonlib.pipeline import metastage
 
-        return metastage.meta_stage(self)
+        if seed not in self._metas:
+            self._metas[seed] = metastage.meta_stage(self, seed)
+        return self._metas[seed]
+
+    @cached_property
+    def meta_truth(self) -> list[dict[str, Any]]:
+        """For each seed, its meta-SAE against the facts, other lists and smaller SAEs (see ``pipeline.metatruth``)."""
+        from canonlib.pipeline import metastage, metatruth
+
+        self._meta_together()
+        return [metatruth.truth_stage(self, seed) for seed in metastage.seeds(self.tier)]
+
+    @cached_property
+    def meta_sweep(self) -> dict[str, Any]:
+        """Variance explained by size, k, number of directions and recipe (see ``pipeline.metasweep``)."""
+        from canonlib.pipeline import metasweep
+
+        return metasweep.sweep_stage(self)
+
+    @cached_property
+    def meta_family(self) -> MetaFamily:
+        """One meta-SAE on all sizes; replacement and adjacency (see ``pipeline.metafamily``)."""
+        from canonlib.pipeline import metafamily
+
+        return metafamily.family_stage(self)
+
+    def _meta_together(self) -> None:
+        """Everything on meta-SAEs, in processes side by side."""
+        from canonlib.pipeline import metaparts
+
+        metaparts.make_all(self)
 
     def _stitch_all(self, name: str) -> None:
         self.all_pairs(name)
@@ -188,4 +224,4 @@ class Run:
             yield Stage(f"stitch {family.name}", partial(self._stitch_all, family.name))
         for family in self.tier.repeats:
             yield Stage(f"repeat {family.name}", partial(self.repeats, family.name))
-        yield Stage("meta-SAE", lambda: self.meta)
+        yield Stage("meta-SAEs", lambda: (self.meta_truth, self.meta_sweep, self.meta_family))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import suppress
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait as wait_for
+from multiprocessing import get_context
 from queue import Empty
 from typing import Any, Protocol
 
-from canonlib.errors import require_positive
+from canonlib.processes import end_with_parent, stop, workers_here
 from canonlib.sae.group import Job, Told, groups, train_group
 from canonlib.store import Store
 from canonlib.tiers import Tier
@@ -52,8 +49,7 @@ class Local:
     """Processes of this machine: ``workers`` of them, by default ``CANONLIB_WORKERS`` or one for each core, at most 8."""
 
     def __init__(self, workers: int | None = None) -> None:
-        chosen = workers if workers is not None else int(os.environ.get("CANONLIB_WORKERS", 0)) or os.cpu_count() or 1
-        self.workers = min(require_positive("workers", chosen), 8)
+        self.workers = workers_here(workers)
 
     def train(self, tier: Tier, jobs: Sequence[Job], store: Store, progress: bool) -> None:
         """Deal the jobs into groups, one stream each, and train the groups side by side, the dearest first."""
@@ -69,10 +65,7 @@ class Local:
                         future.result()
                     _drain(told, bar)
             except BaseException:
-                for future in running:
-                    future.cancel()
-                for process in list(pool._processes.values()):
-                    process.terminate()
+                stop(pool, running)
                 raise
         bar.end()
 
@@ -84,14 +77,8 @@ _told: Any = None
 def _begin(told: Any) -> None:
     """In a worker: keep the queue, and end when the process that started this one is gone, however it went."""
     global _told
-    _told, parent = told, parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            wait_for([parent.sentinel])
-            os._exit(1)  # checkpoints outlive both
-
-    threading.Thread(target=watch, daemon=True).start()
+    _told = told
+    end_with_parent()  # checkpoints outlive both
 
 
 def _train(store_root: str, tier: Tier, group: list[Job]) -> list[str]:

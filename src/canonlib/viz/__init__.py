@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+from canonlib.contexts import top_contexts
 from canonlib.viz.boxes import ClaimBox, Say, claim_box, claims_table, say, table
-from canonlib.viz.contexts import top_contexts
 from canonlib.viz.curves import share_above
 from canonlib.viz.entity import entity_graph, entity_parts, fact_holds, misfits
 from canonlib.viz.figures import bars, fact_heatmap, line_by_size

@@ -1,0 +1,174 @@
+"""The judge: an OpenAI-compatible endpoint, asked politely and never twice for the same thing.
+
+Retries, waiting on rate limits and timeouts are the ``openai`` package's. What is ours: a reply that cannot be read is
+sent back with the reason, and one that can is kept on disk before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from canonlib.errors import CanonlibError, ConfigError, require_positive
+from canonlib.store import write_json
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+T = TypeVar("T")
+ATTEMPTS = 3
+"""Times that one question is put when the replies cannot be read."""
+
+
+class JudgeError(CanonlibError):
+    """The endpoint does not answer, or refuses; the message says what was asked of whom, and what to do."""
+
+
+class MalformedReplyError(JudgeError):
+    """The endpoint answers, but never in the form that was asked for."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Whom to ask, and how. Raises ``ConfigError`` for a field that cannot work."""
+
+    base_url: str
+    """Where the API lives, such as ``http://localhost:8000/v1``."""
+    model: str
+    """The model's name there."""
+    key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key. The key itself is never kept, shown or taken from elsewhere."""
+    temperature: float = 0.0
+    max_tokens: int = 300
+    """Tokens of a reply at most."""
+    timeout: float = 60.0
+    """Seconds to wait for one reply."""
+    retries: int = 5
+    """Further tries after a timeout, a rate limit or a server's error, each after a longer wait (or the one it names)."""
+
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("http://", "https://")):
+            raise ConfigError(f"base_url must begin with http:// or https://, got {self.base_url!r}.")
+        if not self.model:
+            raise ConfigError("model must name the model to ask, got ''.")
+        require_positive("max_tokens", self.max_tokens)
+        if not self.timeout > 0 or self.retries < 0:
+            raise ConfigError(
+                f"timeout ({self.timeout}) must be above 0 seconds and retries ({self.retries}) at least 0."
+            )
+
+    def key(self) -> str:
+        """The key from the environment; ``ConfigError`` names the variable when it is not set."""
+        key = os.environ.get(self.key_env, "")
+        if not key:
+            raise ConfigError(
+                f"no key for {self.base_url}: set the environment variable {self.key_env} "
+                "(to any text, for a server that asks for none)."
+            )
+        return key
+
+
+class Judge:
+    """Asks ``endpoint``; replies that could be read are kept below ``cache``, which is made when missing."""
+
+    def __init__(self, endpoint: Endpoint, cache: str | Path) -> None:
+        self.endpoint, self.cache = endpoint, Path(cache)
+        self.n_asked = 0
+        """Requests that this object has sent."""
+        self._client: OpenAI | None = None
+
+    def ask(self, prompt: str, parse: Callable[[str], T]) -> T:
+        """``parse`` of the reply to ``prompt``, from the cache or asked for now.
+
+        ``parse`` raises ``ValueError`` for a reply that it cannot read; the judge is told why and asked again, three
+        times in all. Raises ``MalformedReplyError`` when none can be read, ``JudgeError`` when the endpoint does not
+        answer or refuses, and ``ConfigError`` without a key.
+        """
+        kept = self.known(prompt, parse)
+        if kept is not None:
+            return kept
+        messages: list[Any] = [{"role": "user", "content": prompt}]
+        why = ""
+        for _ in range(ATTEMPTS):
+            reply = self._send(messages)
+            try:
+                answer = parse(reply)
+            except ValueError as exc:
+                why = str(exc)
+                again = f"That cannot be read: {why}. Please reply in the form that was asked for."
+                messages += [{"role": "assistant", "content": reply}, {"role": "user", "content": again}]
+                continue
+            self._keep(prompt, reply)
+            return answer
+        raise MalformedReplyError(f"{self.endpoint.model} gave no readable reply in {ATTEMPTS} tries: {why}.")
+
+    def known(self, prompt: str, parse: Callable[[str], T]) -> T | None:
+        """``parse`` of the kept reply; None when there is none, or it is damaged or cannot be read."""
+        try:
+            kept = json.loads(self._file(prompt).read_text(encoding="utf-8"))
+            if kept["checksum"] != _checksum(kept["reply"]):
+                return None
+            return parse(kept["reply"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def _file(self, prompt: str) -> Path:
+        asked = {k: v for k, v in asdict(self.endpoint).items() if k not in ("key_env", "timeout", "retries")}
+        digest = _checksum(json.dumps({**asked, "prompt": prompt}, sort_keys=True))
+        return self.cache / digest[:2] / f"{digest}.json"
+
+    def _keep(self, prompt: str, reply: str) -> None:
+        file = self._file(prompt)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"model": self.endpoint.model, "prompt": prompt, "reply": reply, "checksum": _checksum(reply)})
+
+    def _send(self, messages: list[Any]) -> str:
+        where, client = self.endpoint, self._open()
+        import openai
+
+        self.n_asked += 1
+        kept = "Replies so far are kept: run it again to go on."
+        try:
+            found: Any = client.chat.completions.create(
+                model=where.model, messages=messages, temperature=where.temperature, max_tokens=where.max_tokens
+            )
+            text = found.choices[0].message.content
+        except (openai.AuthenticationError, openai.PermissionDeniedError) as exc:
+            raise JudgeError(f"{where.base_url} refuses the key in {where.key_env}: set another one.") from exc
+        except openai.APITimeoutError as exc:
+            raise JudgeError(
+                f"{where.base_url} did not answer within {where.timeout:g} s, {where.retries + 1} times. {kept}"
+            ) from exc
+        except openai.APIConnectionError as exc:
+            raise JudgeError(f"{where.base_url} cannot be reached ({exc.__cause__ or exc}). {kept}") from exc
+        except openai.APIStatusError as exc:
+            raise JudgeError(f"{where.base_url} answers with status {exc.status_code} ({_short(exc)}). {kept}") from exc
+        except (openai.APIError, AttributeError, IndexError, TypeError, ValueError) as exc:
+            raise JudgeError(f"{where.base_url} answers in a form that is not the chat API's ({_short(exc)}).") from exc
+        return text or ""
+
+    def _open(self) -> OpenAI:
+        if self._client is None:
+            try:
+                from openai import OpenAI
+            except ImportError as exc:
+                raise ConfigError("the judge needs the openai package: pip install 'canonlib[judge]'.") from exc
+            where = self.endpoint
+            self._client = OpenAI(
+                base_url=where.base_url, api_key=where.key(), timeout=where.timeout, max_retries=where.retries
+            )
+        return self._client
+
+
+def _short(exc: Exception) -> str:
+    text = " ".join(str(exc).split())
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

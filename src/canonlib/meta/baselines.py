@@ -1,0 +1,139 @@
+"""Other lists of parts: what would directions look like in pieces that no meta-SAE has learnt?
+
+A *list of parts* is a matrix of unit directions. ``pursue`` writes each decoder direction as mean + k parts, by
+orthogonal matching pursuit, the same for every list, so that lists can be compared at equal sparsity and without a
+trained encoder (the sparse regression that the meta-SAE post suggests and leaves undone).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from canonlib.errors import ConfigError, require_positive
+from canonlib.meta.model import unit_rows
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Pursuit:
+    """Directions written as mean + Σ coefficient · part: ``coefficients`` ``[n_directions, n_parts]``, k of them a row."""
+
+    coefficients: torch.Tensor
+    variance_explained: float
+    """1 - Σ|d - d̂|² / Σ|d - d̄|² over unit directions, as for a meta-SAE."""
+
+    @property
+    def uses(self) -> torch.Tensor:
+        """bool ``[n_directions, n_parts]``: parts with a coefficient above zero. A part taken away is not one that is had."""
+        return self.coefficients > 0
+
+
+def pursue(
+    directions: SAE[Any] | torch.Tensor, parts: SAE[Any] | torch.Tensor, k: int, mean: torch.Tensor | None = None
+) -> Pursuit:
+    """Write each row of ``directions`` ``[n_directions, d_model]`` as ``mean`` + ``k`` of ``parts`` ``[n_parts, d_model]``.
+
+    Rows and parts are scaled to unit length. Parts are chosen one at a time, each where it takes most off what is left,
+    all coefficients (of either sign) fitted anew each time: scikit-learn's orthogonal matching pursuit. ``mean``
+    ``[d_model]`` is that of ``directions`` unless given (give the training rows' for rows held out). Raises
+    ``ConfigError`` for another d_model, and for ``k`` below 1 or above the number of parts or of dimensions.
+    """
+    from sklearn.linear_model import orthogonal_mp_gram
+
+    require_positive("k", k)
+    rows = unit_rows(directions).double().cpu()
+    atoms = unit_rows(parts, rows.shape[1]).double().cpu()
+    if k > min(atoms.shape):
+        raise ConfigError(f"k = {k} parts asked of {atoms.shape[0]} parts in {atoms.shape[1]} dimensions: lower k.")
+    centred = rows - (rows.mean(0) if mean is None else mean.double().cpu())
+    gram = (atoms @ atoms.T).numpy()
+    found = []
+    for part in centred.split(_BLOCK):
+        xy = (atoms @ part.T).numpy()
+        found.append(orthogonal_mp_gram(gram, xy, n_nonzero_coefs=k).reshape(len(atoms), -1).T)
+    coefficients = torch.from_numpy(np.concatenate(found))
+    left = (centred - coefficients @ atoms).square().sum()
+    return Pursuit(coefficients.float(), float(1 - left / (rows - rows.mean(0)).square().sum()))
+
+
+def principal_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
+    """The first ``n`` principal components ``[n, d_model]`` of the unit rows (fewer where the rows span fewer).
+
+    ``pursue`` uses either sign of a part, so each serves as two. ``seed`` is not used: the answer has no chance in it.
+    """
+    require_positive("n", n)
+    rows = unit_rows(directions).double()
+    _, values, components = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    return components[:n][values[:n] > 1e-9 * values[0]].float()
+
+
+def cluster_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
+    """Directions ``[n, d_model]`` from the mean to the centres of ``n`` clusters: scikit-learn's k-means on unit rows.
+
+    Raises ``ConfigError`` for more clusters than rows.
+    """
+    from sklearn.cluster import KMeans
+
+    rows = unit_rows(directions)
+    _require_enough(n, len(rows))
+    centres = KMeans(n, n_init=1, random_state=seed).fit(rows.double().cpu().numpy()).cluster_centers_
+    away = torch.from_numpy(centres) - rows.double().mean(0).cpu()
+    return F.normalize(away, dim=1).float()
+
+
+def drawn_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
+    """``n`` of the unit rows themselves, drawn without replacement and taken from the mean, ``[n, d_model]``.
+
+    A row drawn rebuilds itself, which flatters this list in sample. Raises ``ConfigError`` for more than there are.
+    """
+    rows = unit_rows(directions)
+    _require_enough(n, len(rows))
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:n].to(rows.device)
+    return F.normalize(rows[order] - rows.mean(0), dim=1)
+
+
+LISTS: dict[str, Callable[..., torch.Tensor]] = {
+    "principal components": principal_parts,
+    "cluster centres": cluster_parts,
+    "rows drawn": drawn_parts,
+}
+"""Lists made of the directions themselves, by name: each takes (directions, n, seed)."""
+
+
+def attribute_parts(directions: SAE[Any] | torch.Tensor, holds: torch.Tensor, ridge: float = 1.0) -> torch.Tensor:
+    """The direction that each attribute value adds to a decoder direction, ``[n_facts, d_model]``: an oracle's list.
+
+    ``holds`` ``[n_directions, n_facts]`` (bool) says of which facts each latent's entity is an example: the rows are
+    fitted as a mean plus one direction for each fact that holds (ridge regression, so that facts that always go together
+    share what they explain). No decomposition that is not told the truth can be expected to do better at naming.
+    Raises ``ConfigError`` for tables of different length, and for facts that hold of no row or of all, which have no
+    direction.
+    """
+    rows = unit_rows(directions).double()
+    if holds.shape[:1] != rows.shape[:1] or holds.ndim != 2:
+        raise ConfigError(
+            f"holds has shape {list(holds.shape)} for {len(rows)} directions: give a row of facts for each."
+        )
+    idle = (holds.all(0) | ~holds.any(0)).nonzero()[:, 0].tolist()
+    if idle:
+        raise ConfigError(f"{len(idle)} facts hold of no row or of all (column {idle[0]} first): leave them out.")
+    x = holds.to(rows)
+    x, y = x - x.mean(0), rows - rows.mean(0)
+    weights = torch.linalg.solve(x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype, device=x.device), x.T @ y)
+    return F.normalize(weights, dim=1).float()
+
+
+def _require_enough(n: int, n_rows: int) -> None:
+    require_positive("n", n)
+    if n > n_rows:
+        raise ConfigError(f"n ({n}) must not exceed the number of directions ({n_rows}).")

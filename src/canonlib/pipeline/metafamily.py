@@ -1,0 +1,138 @@
+"""The family stage: one meta-SAE on the decoders of all sizes, and the base's meta-SAE beside the smaller SAEs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from canonlib.pipeline import metastage
+from canonlib.sae.selectivity import selectivity
+from canonlib.store import Artefact, Build, write_json, write_tensors
+
+if TYPE_CHECKING:
+    from canonlib.meta import Dictionaries, MetaSAE, splitting
+    from canonlib.meta.model import MetaSAE as Trained
+    from canonlib.pipeline.run import Run
+
+CODE = (*metastage.CODE, "canonlib.compare", __name__)
+TUNING = 500
+"""Steps of fine-tuning in the replacement test."""
+POOL = 1 / 8
+"""The replacement test draws on SAEs of up to this share of the base's size (paper: 768 to 6,144 of 49,152)."""
+
+
+@dataclass(frozen=True)
+class MetaFamily:
+    """The stage's outcome."""
+
+    artefact: Artefact
+    run: Run
+
+    @cached_property
+    def meta(self) -> Trained:
+        """The meta-SAE trained on all sizes together."""
+        from canonlib.meta import MetaSAE
+
+        return MetaSAE.load(self.artefact.folder / "meta")
+
+    @cached_property
+    def rows(self) -> splitting.Dictionaries:
+        """The decoder directions of all sizes, latents that fire in training alone."""
+        from canonlib.meta import stack
+
+        family = self.run.family(metastage.BASE)
+        alive = self.artefact.tensors("alive.safetensors")
+        return stack(family.saes(), {size: alive[str(size)] for size in family.sizes})
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """``sizes``: for each size ``n`` latents, mean ``parts`` and ``residual``; ``splits``; ``replaced``; ``overlap``."""
+        found: dict[str, Any] = self.artefact.json("summary.json")
+        return found
+
+
+def family_stage(run: Run) -> MetaFamily:
+    """From the store or made now."""
+    made = run.store.get_or_build("meta-family", config(run), lambda b: _build(b, run), code=list(CODE))
+    return MetaFamily(made, run)
+
+
+def config(run: Run) -> dict[str, Any]:
+    """What the stage depends on."""
+    family = run.family(metastage.BASE)
+    return {
+        "saes": [family.artefact(size).key for size in family.sizes],
+        "base": metastage.meta_key(run),
+        "meta": asdict(metastage.meta_config(run.tier)),
+    }
+
+
+def _build(b: Build, run: Run) -> None:
+    from canonlib.meta import count_splits, stack, train_meta_sae
+
+    family, mentions = run.family(metastage.BASE), run.data.train.only("entities")
+    alive = {size: selectivity(sae, mentions).fires > 0 for size, sae in family.saes().items()}
+    rows = stack(family.saes(), alive)
+    meta = train_meta_sae(rows.rows, metastage.meta_config(run.tier), progress=False)
+    meta.save(b.folder / "meta")
+    write_tensors(b.folder / "alive.safetensors", {str(size): mask for size, mask in alive.items()})
+    splits = {key: None if value != value else value for key, value in asdict(count_splits(meta, rows)).items()}
+    found = {
+        "variance_explained": meta.report.variance_explained,
+        "sizes": _by_size(meta, rows),
+        "splits": splits,
+        "replaced": _replaced(run),
+        "overlap": _overlaps(run),
+    }
+    write_json(b.folder / "summary.json", found)
+
+
+def _by_size(meta: MetaSAE, rows: Dictionaries) -> list[dict[str, float]]:
+    from canonlib.meta import meta_activations
+
+    active = meta_activations(meta, rows.rows)
+    parts, left = (active > 0).sum(1).double(), (rows.rows - meta.sae.decode(active)).norm(dim=1).double()
+    return [
+        {"size": size, "n": len(own), "parts": float(parts[own].mean()), "residual": float(left[own].mean())}
+        for size in rows.sizes
+        for own in [rows.of(size)]
+    ]
+
+
+def _base(run: Run) -> tuple[MetaSAE, torch.Tensor]:
+    """The base's meta-SAE and the rows that it was trained on."""
+    stage = run.meta_of(0)
+    return stage.meta, metastage.load_base(run).W_dec.detach()[stage.alive]
+
+
+def _replaced(run: Run) -> dict[str, float]:
+    """Variance explained after fine-tuning the encoder: own directions, nearest of smaller SAEs, nearest of random ones."""
+    from canonlib.meta import random_directions, replace_parts
+
+    meta, rows = _base(run)
+    family = run.family(metastage.BASE)
+    smaller = [family.sae(n).W_dec.detach() for n in family.sizes if n <= POOL * run.tier.meta_base]
+    if not smaller:
+        return {}
+    pool = torch.cat(smaller)
+    pools = {"own": None, "smaller": pool, "random": random_directions(pool, run.tier.seed)}
+    found = {
+        name: replace_parts(meta, rows, those, TUNING, progress=False).report.variance_explained
+        for name, those in pools.items()
+    }
+    return {**found, "n_pool": len(pool)}
+
+
+def _overlaps(run: Run) -> list[dict[str, float]]:
+    """For each smaller size, what the two graphs have in common."""
+    from canonlib.meta import shared_part_overlap
+
+    meta, rows = _base(run)
+    family, told = run.family(metastage.BASE), []
+    for size in (n for n in family.sizes if n < run.tier.meta_base):
+        found = shared_part_overlap(meta, rows, family.sae(size))
+        told.append({"size": size, "share": found.share, **asdict(found)})
+    return told
