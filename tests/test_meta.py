@@ -19,8 +19,10 @@ from canonlib.meta import (
     held_out_variance,
     meta_activations,
     random_directions,
+    recipe,
     shuffled_coordinates,
     train_meta_sae,
+    untrained_directions,
     users,
     variance_explained,
     with_controls,
@@ -79,9 +81,9 @@ def test_meta_latents_are_the_planted_atoms(meta: MetaSAE) -> None:
 
 def test_controls_explain_far_less(meta: MetaSAE, decoder: torch.Tensor) -> None:
     reports = with_controls(decoder, CONFIG, progress=False, real=meta)
-    assert list(reports) == ["real", "random", "shuffled", "gaussian"]
+    assert list(reports) == ["real", "untrained", "shuffled", "gaussian"]
     assert reports["real"] == meta.report
-    assert max(reports["random"].variance_explained, reports["shuffled"].variance_explained) < 0.5
+    assert max(reports["untrained"].variance_explained, reports["shuffled"].variance_explained) < 0.5
     with pytest.raises(ConfigError, match="real was trained with"):
         with_controls(decoder, SHORT, progress=False, real=meta)
 
@@ -233,6 +235,61 @@ def test_the_gaussian_control_keeps_mean_and_covariance_alone() -> None:
     assert not torch.equal(drawn, gaussian_directions(rows, seed=1))
 
 
+def test_an_untrained_decoder_is_what_saelens_starts_with(decoder: torch.Tensor) -> None:
+    before = torch.get_rng_state()
+    drawn = untrained_directions(decoder, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert drawn.shape == decoder.shape
+    torch.testing.assert_close(drawn.norm(dim=1), torch.ones(N))
+    # Uniform coordinates, as Kaiming's rule draws them: the largest is the root of three times their spread.
+    assert float(drawn.abs().amax() / drawn.std()) == pytest.approx(3**0.5, abs=0.5)
+    assert float(random_directions(decoder, seed=0).abs().amax() / drawn.std()) > 3
+    assert torch.equal(drawn, untrained_directions(decoder, seed=0))
+    assert not torch.equal(drawn, untrained_directions(decoder, seed=1))
+
+
+def test_the_fast_trainer_trains_what_saelens_would(decoder: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sae_lens.training.sae_trainer import SAETrainer
+
+    from canonlib.sae import fast
+
+    class Slow(SAETrainer[Any, Any]):
+        def release(self) -> None:
+            """Nothing to release."""
+
+    ours = train_meta_sae(decoder, MetaConfig(16, k=2, steps=30), progress=False)
+    monkeypatch.setattr(fast, "FastTrainer", Slow)
+    theirs = train_meta_sae(decoder, MetaConfig(16, k=2, steps=30), progress=False)
+    assert ours.report.loss == pytest.approx(theirs.report.loss, rel=1e-5)
+    assert ours.report.variance_explained == pytest.approx(theirs.report.variance_explained, abs=1e-5)
+
+
+def test_recipes_are_as_their_sources_say() -> None:
+    paper, post, released, saebench = (recipe(n, 2304, 49_152) for n in ("paper", "post", "released", "saebench"))
+    assert (paper.steps * paper.batch_size, paper.lr) == (2000 * 49_152, 1e-4)  # 2,000 epochs
+    assert (post.steps, post.batch_size) == (2000, 16_384)
+    assert (released.lr, released.beta2, released.encoder_bias, released.aux_coefficient) == (1e-3, 0.99, False, 1 / 16)
+    assert (saebench.steps, saebench.batch_size, saebench.lr, saebench.sampling) == (1500, 1024, 5e-4, "replacement")
+    assert {r.k for r in (paper, post, released, saebench)} == {4.0}
+    assert recipe("paper", 8, 600).steps == 2000  # one batch holds all
+    assert recipe("canonlib", 8, 600, seed=3) == MetaConfig(8, seed=3)
+    with pytest.raises(ConfigError, match="unknown recipe 'papr'. Did you mean 'paper'"):
+        recipe("papr", 8, 600)
+    with pytest.raises(ConfigError, match="field of MetaConfig 'sed'"):
+        recipe("paper", 8, 600, sed=1)
+
+
+def test_an_unused_encoder_bias_stays_zero_and_batches_may_repeat_rows(decoder: torch.Tensor) -> None:
+    trained = train_meta_sae(decoder, MetaConfig(8, k=2, steps=20, encoder_bias=False), progress=False)
+    assert float(trained.sae.b_enc.abs().max()) == 0
+    assert float(train_meta_sae(decoder, MetaConfig(8, k=2, steps=20), progress=False).sae.b_enc.abs().max()) > 0
+    config = MetaConfig(8, k=2, steps=5, batch_size=1000, sampling="replacement")
+    drawn = next(training_module._batches(decoder, 1000, config, torch.Generator().manual_seed(0)))
+    assert drawn.shape == (1000, D_MODEL) and len(torch.unique(drawn, dim=0)) < N
+    epochs = training_module._batches(decoder, 300, SHORT, torch.Generator().manual_seed(0))
+    assert len(torch.unique(torch.cat([next(epochs), next(epochs)]), dim=0)) == N
+
+
 def test_held_out_rows_are_not_trained_on(decoder: torch.Tensor) -> None:
     kept, held_out = held_out_variance(decoder, CONFIG, progress=False)
     assert 0.5 < held_out < kept
@@ -274,7 +331,7 @@ def test_duplicate_rows_are_warned_of_and_never_start_two_meta_latents(decoder: 
     [
         ("n_latents", 0), ("k", 0), ("k", float("nan")), ("k", True), ("lr", -1.0), ("lr", float("inf")),
         ("steps", 2.5), ("batch_size", 0), ("seed", -1), ("seed", 1.0), ("dead_after", 0), ("aux_coefficient", -0.1),
-        ("centred", 1), ("init", "dat"),
+        ("centred", 1), ("init", "dat"), ("encoder_bias", 0), ("sampling", "epoch"), ("decay", 1.0), ("beta2", -0.1),
     ],
 )  # fmt: skip
 def test_bad_configuration_names_its_field(field: str, value: object) -> None:

@@ -105,3 +105,32 @@ def test_bad_input_is_named() -> None:
     same = torch.tensor([[True], [True]])
     with pytest.raises(ConfigError, match="latent 0 is of another kind"):
         name_meta_latents(same, same, ["f"], entities=torch.tensor([5, 5]), groups=torch.tensor([0, 1]))
+
+
+def test_q_values_are_benjamini_and_hochbergs() -> None:
+    from canonlib.meta.naming import false_discovery
+
+    p = torch.tensor([0.01, 0.04, 0.03, 0.9, 0.001], dtype=torch.float64)
+    tested = torch.tensor([True, True, True, True, False])
+    # Sorted: .01, .03, .04, .9 times 4/1, 4/2, 4/3, 4/4, each at most the next.
+    expected = [0.04, 0.16 / 3, 0.16 / 3, 0.9, 1.0]
+    assert false_discovery(p, tested).tolist() == pytest.approx(expected)
+    assert false_discovery(p, torch.zeros(5, dtype=torch.bool)).tolist() == [1.0] * 5
+
+
+def test_many_meaningless_parts_bring_hardly_a_name() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(80, 10, generator=generator) < 0.3
+    active = torch.rand(80, 200, generator=generator) < 0.2
+    names = name_meta_latents(active, truth, [str(i) for i in range(10)])
+    assert sum(n.p_value < 0.05 for n in names) >= 4  # a p-value alone lets some pass
+    assert sum(n.beyond_chance for n in names) <= 1
+    active[:, :9] = truth[:, :9]
+    assert all(n.beyond_chance for n in name_meta_latents(active, truth, [str(i) for i in range(10)])[:9])
+
+
+def test_parts_with_one_or_two_users_are_not_tested() -> None:
+    active, truth = planted()
+    active[:, 2] = False
+    active[:2, 2] = True
+    assert name_meta_latents(active, truth, FACTS)[2].q_value == 1.0

@@ -33,7 +33,7 @@ def planted() -> MetaSAE:
 
 
 def name(number: int, fact: str, p_value: float = 0.001) -> MetaName:
-    return MetaName(number, fact, 0.9, 0.8, 0.85, 2, 0.1, p_value)
+    return MetaName(number, fact, 0.9, 0.8, 0.85, 2, 0.1, p_value, p_value)
 
 
 def texts(names: list[MetaName], **more: int) -> list[str]:

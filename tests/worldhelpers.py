@@ -22,6 +22,9 @@ def small_tier(**overrides: Any) -> Tier:
             "standard", "all", (16, 32), sparsities=(1.0,), steps=40, batch=256, lr=1e-3, seeds=(0, 1), label="seeds"
         ),
     )
+    bases = Family(
+        "batchtopk", "entities", (64,), sparsities=(2,), steps=40, batch=256, lr=1e-3, seeds=(0, 1), label="bases"
+    )
     settings = {
         "train_documents": 80,
         "eval_documents": 40,
@@ -30,5 +33,6 @@ def small_tier(**overrides: Any) -> Tier:
         "repeats": repeats,
         "meta_base": 64,
         "meta_latents": 16,
+        "meta_bases": bases,
     }
     return tiers.get("world", **{**settings, **overrides})

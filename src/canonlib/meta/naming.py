@@ -24,6 +24,8 @@ MIN_USERS = 3
 """A meta-latent with fewer users is not tested: one or two entities have something in common by themselves."""
 _DEALS = 64
 """Permutations that are counted in one product."""
+_TIE = 1e-6
+"""F1 values nearer than this are one value, rounded."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def name_meta_latents(
     best = found.best_per_latent()
     precision, recall = found.precision, found.recall
     chance = _chance(active, truth, entities, groups, n_permutations, seed)
-    p_values = (1 + (chance >= best.value - 1e-12).sum(0)).double() / (1 + n_permutations)
+    p_values = (1 + (chance >= best.value - _TIE).sum(0)).double() / (1 + n_permutations)
     q_values = false_discovery(p_values, found.fires >= MIN_USERS)
     names = []
     for j, (f1, fact) in enumerate(zip(best.value.tolist(), best.index.tolist())):
@@ -133,18 +135,22 @@ def _chance(
     kind = _kind_of_entities(groups, owner, len(entity_truth))
     members = [(kind == k).nonzero().flatten() for k in torch.unique(kind)]
     generator = torch.Generator().manual_seed(seed)
-    fires, best = active.sum(0).float(), []
+    # By entity: all that changes from deal to deal is which entity has which facts. Counts are exact in float32.
+    shape = (len(entity_truth), active.shape[1])
+    users = torch.zeros(shape, device=truth.device).index_add_(0, owner, active.float())
+    latents = torch.bincount(owner, minlength=len(entity_truth)).float()
+    fires, dealt_from, best = active.sum(0).float(), entity_truth.float(), []
     for start in range(0, n_permutations, _DEALS):
         deals = []
         for _ in range(min(_DEALS, n_permutations - start)):
             dealt = torch.arange(len(entity_truth), device=truth.device)
             for those in members:
                 dealt[those] = those[torch.randperm(len(those), generator=generator).to(truth.device)]
-            deals.append(entity_truth[dealt[owner]])
-        labels = torch.stack(deals).float()  # counts are exact in float32 up to 2^24
-        both = fires[:, None] + labels.sum(1)[:, None, :]  # [n_deals, n_meta, n_facts]
-        best.append((2 * (active.float().T @ labels).double() / both.double().clamp(min=1)).amax(2))
-    return torch.cat(best)
+            deals.append(dealt)
+        labels = dealt_from[torch.stack(deals)]  # [n_deals, n_entities, n_facts]
+        both = (latents @ labels)[:, None, :].add(fires[:, None])  # [n_deals, n_meta, n_facts]
+        best.append((users.T @ labels).mul_(2).div_(both.clamp_(min=1)).amax(2))
+    return torch.cat(best).double()
 
 
 def _kind_of_entities(groups: torch.Tensor | None, owner: torch.Tensor, n_entities: int) -> torch.Tensor:

@@ -63,7 +63,7 @@ def score_parts(
     entities: torch.Tensor,
     kinds: torch.Tensor,
     folds: int = 5,
-    n_permutations: int = 200,
+    n_permutations: int = 600,
     seed: int = 0,
     known: torch.Tensor | None = None,
 ) -> PartScore:
@@ -91,8 +91,8 @@ def score_parts(
         claim = truth[out][:, fact.clamp(min=0)]  # [n_out, n_parts]: does the part's name hold?
         said, right = said + int(named.sum()), right + int((named & claim).sum())
         for kind in torch.unique(kinds[out]):
-            own = kinds[out] == kind
-            expected += float((claim[own].double().mean(0) * named[own].sum(0)).sum())
+            rate = truth[kinds == kind].double().mean(0)[fact.clamp(min=0)]  # [n_parts]
+            expected += float((rate * named[kinds[out] == kind].sum(0)).sum())
         latent, part = named.nonzero(as_tuple=True)
         told[out.nonzero()[latent, 0], fact[part]] = True
     nan = float("nan")
