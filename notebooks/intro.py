@@ -42,7 +42,7 @@ lacking = viz.misfits(viz.entity_parts(who, parts.meta, sae, parts.names, parts.
 viz.say(f"""**Figure 1.** Left: of {run.tier.meta_base:,} latents, the one that detects *{who}* best. Middle: the parts
 (*meta-latents*) that a second, smaller autoencoder rebuilds its direction from, with their weights. Right: the entities
 whose latents use the same part most. A part is named after the fact that it matches best over all entities; ✓ and ✗ say
-whether our table holds that fact of {who}, and a part that no fact fits better than chance (p of 0.01 or more) is left
+whether our table holds that fact of {who}, and a part that no fact fits better than chance (q of 0.05 or more) is left
 unnamed. Hover for precision, recall and shared facts. {lacking}""")
 
 # %% tags=["remove-input"]
@@ -54,7 +54,7 @@ longer = f"""**A bigger dictionary is not a longer list.** When its size doubles
 latents on average say something that the smaller one lacks; the others say again what it has."""
 found, gaussian = meta["variance_explained"], meta["variance_gaussian"]
 mostly = gaussian - meta["variance_shuffled"] > found - gaussian
-common = "Latents have directions in common." if "meta-control" in holds else "Whether latents share parts stays open."
+common = "Latents have directions in common." if "meta-parts" in holds else "Whether latents share parts stays open."
 atom = f"""**{common}** A list of {run.tier.meta_latents} shared parts, about {
     run.tier.meta_k
 } for each latent, explains
@@ -74,21 +74,21 @@ display(viz.say(longer), viz.say(atom), viz.say(size))
 # %% [markdown]
 # ## What we found
 #
-# "Paper" is what the authors report, on GPT-2 unless it says otherwise; "ours" is measured on the world. [Chapter 6](06-findings.ipynb) goes through the verdicts, and says what to do about them on Monday.
+# "Paper" is what the authors report, on GPT-2 unless it says otherwise; "ours" is measured on the world. [Chapter 7](07-findings.ipynb) goes through the verdicts, and says what to do about them on Monday.
 
 # %% tags=["hide-input"]
 viz.claims_table(claims)
 
 # %% [markdown]
-# The table's words, in the glossary: {term}`latent`, {term}`F1`, {term}`decoder direction` and its {term}`max cosine`, {term}`insertion effect`, {term}`MSE`, {term}`AUC`, {term}`novel <novel latent>` and {term}`reconstruction <reconstruction latent>` latents, {term}`meta-SAE`, {term}`meta-latent` and {term}`p <p-value>`.
+# The table's words, in the glossary: {term}`latent`, {term}`F1`, {term}`decoder direction` and its {term}`max cosine`, {term}`insertion effect`, {term}`MSE`, {term}`AUC`, {term}`novel <novel latent>` and {term}`reconstruction <reconstruction latent>` latents, {term}`meta-SAE`, {term}`meta-latent` and {term}`p and q <p-value>`.
 
 # %% [markdown]
 # ## Three ways through
 #
 # | you have | read |
 # |---|---|
-# | 20 minutes | this page, then [what did we find, and what do you do on Monday?](06-findings.ipynb), without the exercises |
-# | an afternoon | the five chapters in order, from [what would canonical units be, and how could we tell?](01-canonical.ipynb), with their exercises; each runs on a laptop without a GPU |
+# | 20 minutes | this page, then [what did we find, and what do you do on Monday?](07-findings.ipynb), without the exercises |
+# | an afternoon | the seven chapters in order, from [what would canonical units be, and how could we tell?](01-canonical.ipynb), with their exercises; each runs on a laptop without a GPU |
 # | everything | the chapters again with another seed, then [the library](api/index.md) on dictionaries of your own |
 #
 # Words have one meaning throughout: the [glossary](glossary.md) has it. When something does not work, see [troubleshooting](troubleshooting.md).
@@ -103,6 +103,6 @@ viz.claims_table(claims)
 # make test   # set up, run all tests, the chapters' too
 # ```
 #
-# On two CPU cores the first `make book` trains everything in about five minutes, after the set-up; later ones take less than a minute.
+# On two CPU cores the first `make book` trains everything in some twelve minutes, after the set-up; later ones take about two.
 #
 # `canonlib notebooks 3 -p seed 1` runs one chapter with another seed, into a folder of its own.

@@ -20,6 +20,7 @@ results = "../benchmarks/results"
 
 # %% tags=["hide-input"]
 import json
+import statistics
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -234,6 +235,35 @@ walked = [
 viz.table(walked, {"pair": ("pair", ""), "d": ("d_model", ""), "tokens": ("tokens", ","), "moves": ("moves", ","),
                    "pool": ("pool, s", ".2f"), "encoding": ("× encoding", ".1f"), "walk": ("walk, s", ".2f"),
                    "loop": ("the loop ×", ",.0f"), "greedy": ("greedy order, s", ".2f"), "greedy_loop": ("its loop ×", ",.0f")})  # fmt: skip
+
+# %% [markdown]
+# ## Meta-SAEs
+#
+# SAEBench's `meta_structure` trains a meta-SAE of a quarter of the dictionary's size by SAELens and reports one number, the variance of the decoder explained in sample. Here its own code and `recipe("saebench")` take turns on the same decoders: the base SAE of [chapter 5](05-meta-saes.ipynb), and a made-up one of GPT-2's shape. SAEBench trains under bfloat16 autocast unless told otherwise.
+
+# %% tags=["hide-input"]
+trained = [json.loads(p.read_text()) for p in sorted(Path(results).glob("meta-structure-*.json"))]
+trained.sort(key=lambda r: (r["decoder"]["n_latents"], not r["saebench_autocast"]))
+found = [
+    {"decoder": f"{r['decoder']['n_latents']:,} × {r['decoder']['d_model']}", "meta": r["meta_latents"],
+     "precision": "bfloat16" if r["saebench_autocast"] else "float32", "steps": r["steps"],
+     "saebench": f"{r['variance_explained']['saebench']['mean']:.3f} ± {r['variance_explained']['saebench']['sd']:.3f}",
+     "canonlib": f"{r['variance_explained']['canonlib']['mean']:.3f} ± {r['variance_explained']['canonlib']['sd']:.3f}",
+     "n": len(r["seconds"]["canonlib"]), "seconds": statistics.median(r["seconds"]["canonlib"]),
+     "times": r["times_as_fast"]} for r in trained
+]  # fmt: skip
+viz.table(found, {"decoder": ("decoder", ""), "meta": ("meta-latents", ","), "steps": ("steps", ","),
+                  "precision": ("SAEBench in", ""), "saebench": ("SAEBench, variance explained", ""),
+                  "canonlib": ("canonlib", ""), "n": ("seeds", ""), "seconds": ("canonlib, s", ".1f"),
+                  "times": ("SAEBench ×", ".1f")})  # fmt: skip
+
+# %% tags=["remove-input"]
+gaps = [abs(r["variance_explained"]["canonlib"]["mean"] - r["variance_explained"]["saebench"]["mean"]) for r in trained]
+noise = [max(r["variance_explained"][k]["sd"] for k in ("canonlib", "saebench")) for r in trained]
+viz.say(f"""Mean ± standard deviation over seeds. The means differ by {max(gaps):.3f} at most, {
+    "less than one standard deviation of a seed at every row" if all(g < n for g, n in zip(gaps, noise))
+    else "more than one standard deviation of a seed at some row"
+}: the same number, for less time.""")  # fmt: skip
 
 # %% [markdown]
 # ## Doubts

@@ -89,7 +89,7 @@ def test_each_claim_is_shown_by_its_own_chapter() -> None:
 def test_the_first_page_and_the_last_chapter_show_the_whole_table() -> None:
     claims = table.loads((ROOT / "book" / "claims.json").read_text(encoding="utf8"))
     wanted = [line for line in table.markdown(claims).splitlines() if line]
-    for name in ("intro.ipynb", "06-findings.ipynb"):
+    for name in ("intro.ipynb", "07-findings.ipynb"):
         cells = json.loads((ROOT / "book" / name).read_text(encoding="utf8"))["cells"]
         shown = [o["data"].get("text/markdown", "") for c in cells for o in c.get("outputs", []) if "data" in o]
         lines = {line for text in shown for line in "".join(text).splitlines()}

@@ -153,8 +153,77 @@ def test_an_sae_of_two_families_is_trained_once(run: Run, tmp_path: Path) -> Non
 
     train_families(run.tier, run.tier.every_family, Store(tmp_path), run.data, False, Recorder())
     wanted = [(f, m) for f in run.tier.every_family for m in f.members]
-    assert len(asked) == len(wanted) - 2, "two SAEs of the first seed are in both families"
+    assert len(asked) == len(wanted) - 3, "three SAEs of the first seed are in two families"
     assert len({json.dumps(configuration(run.tier, job, run.data.key)) for job in asked}) == len(asked)
+
+
+def test_meta_saes_of_all_seeds_are_held_against_controls(run: Run) -> None:
+    from canonlib.meta import gaussian_directions, train_meta_sae
+    from canonlib.pipeline import metastage
+
+    assert metastage.seeds(run.tier) == (0, 1)
+    for seed in (0, 1):
+        stage, sae = run.meta_of(seed), metastage.load_base(run, seed)
+        rows, config = sae.W_dec.detach()[stage.alive], metastage.meta_config(run.tier, seed)
+        assert config.seed == seed and stage.meta.config == config
+        s = stage.summary
+        assert s["variance_explained"] == stage.meta.report.variance_explained
+        control = train_meta_sae(gaussian_directions(rows, seed), config, progress=False)
+        assert s["variance_gaussian"] == pytest.approx(control.report.variance_explained, abs=1e-4)
+        assert len(stage.own) == s["n_entity_latents"] and bool(stage.alive[stage.own].all())
+    assert metastage.base_artefact(run).key == run.family("batchtopk-entities").artefact(64).key
+    assert metastage.base_artefact(run, 1).key != metastage.base_artefact(run).key
+
+
+def test_truth_sweep_and_family_hold_what_their_pages_show(run: Run) -> None:
+    from canonlib.compare import max_cosine
+    from canonlib.meta import variance_explained
+    from canonlib.pipeline import metastage
+
+    told = run.meta_truth[1]
+    assert told["seed"] == 1
+    (cosine,) = told["cosine"]
+    meta, small = run.meta_of(1).meta.sae.W_dec, run.family("batchtopk-entities").sae(16)
+    assert (cosine["size"], cosine["meta"]) == (16, pytest.approx(float(max_cosine(meta, small).double().mean())))
+    points = run.meta_sweep["sweep"]
+    assert {row["vary"] for row in points} == {"size", "k", "rows"}
+    same = [
+        row["variance_explained"]
+        for row in points
+        if (row["n_latents"], row["k"], row["n_rows"]) == (16, 4.0, run.meta.summary["n_alive"])
+    ]
+    assert same and all(value == pytest.approx(run.meta.summary["variance_explained"], abs=1e-4) for value in same)
+    assert [row["recipe"] for row in run.meta_sweep["recipes"]] == ["canonlib", "paper", "post", "released", "saebench"]
+    family = run.meta_family
+    assert family.rows.sizes == (16, 64) and [row["size"] for row in family.summary["sizes"]] == [16, 64]
+    assert variance_explained(family.meta, family.rows.rows) == pytest.approx(
+        family.summary["variance_explained"], abs=1e-5
+    )
+    assert metastage.meta_key(run, 1) == run.meta_of(1).artefact.key
+    assert [row["size"] for row in family.summary["overlap"]] == [16]
+
+
+def test_scores_of_entity_latents_are_the_librarys(tmp_path: Path) -> None:
+    from canonlib.meta import meta_activations, score_parts
+    from canonlib.pipeline import metastage, metatruth
+
+    families = (tiers.Family("batchtopk", "entities", (16, 512), sparsities=(2,), steps=300, batch=512, lr=2e-3),)
+    tier = small_tier(train_documents=600, eval_documents=200, families=families, frontier=(), repeats=(),
+                      meta_bases=None, meta_base=512)  # fmt: skip
+    line = Run(tier, Store(tmp_path), progress=False)
+    truth = metatruth.truth_of(line, 0)
+    assert len(torch.unique(truth.entity)) >= 10, "too few entity latents for this test to say anything"
+    found = metatruth.truth_stage(line, 0)
+    rows = metastage.load_base(line).W_dec.detach()[line.meta.alive]
+    uses = (meta_activations(line.meta.meta, rows) > 0)[truth.place]
+    expected = score_parts(uses, truth.holds, truth.entity, truth.kind).to_json()
+    assert next(row["every"] for row in found["meta"] if row["k"] == 4) == expected
+    assert {row["name"] for row in found["lists"]} >= {
+        metatruth.ORACLE,
+        "random directions",
+        "latents of the SAE of 16",
+    }
+    assert len(found["fates"]) == len(truth.facts)
 
 
 def test_gathered_dictionaries_keep_to_their_size(run: Run) -> None:
@@ -285,7 +354,8 @@ def test_stopped_in_every_stage_and_run_again(run: Run, tmp_path: Path) -> None:
     # As many threads as the run it is held against: the last bits of a sum depend on their number.
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     rooms = (
-        "knowledge", "activations", "sae", "evaluation", "stitch", "losses", "path", "gathered", "repeats", "meta",
+        "knowledge", "activations", "sae", "evaluation", "stitch", "losses", "path", "gathered", "repeats",
+        "meta", "meta-truth", "meta-sweep", "meta-family",
     )  # fmt: skip
     assert set(rooms) == {a.room for a in run.store.artefacts()}
     store = Store(tmp_path / "store")

@@ -39,6 +39,13 @@ def test_width_and_silence() -> None:
     assert top_contexts(latents, _split(), DOCUMENTS, WORDS, width=1) == [["cat <b>sat</b>"], []]
 
 
+def test_distinct_texts_end_in_different_tokens() -> None:
+    latents = torch.zeros(9, 1)
+    latents[2, 0], latents[5, 0], latents[4, 0] = 3.0, 2.0, 1.0  # "sat" twice, then "<dog>"
+    (found,) = top_contexts(latents, _split(), DOCUMENTS, WORDS, k=2, width=1, distinct=True)
+    assert found == ["cat <b>sat</b>", "the <b>&lt;dog&gt;</b>"]
+
+
 def test_rows_must_be_the_splits() -> None:
     with pytest.raises(ConfigError, match=r"latents must be \[9, n_latents\]"):
         top_contexts(torch.zeros(8, 2), _split(), DOCUMENTS, WORDS)

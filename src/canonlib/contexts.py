@@ -18,28 +18,29 @@ _CANDIDATES = 64
 
 
 def top_contexts(latents: torch.Tensor, split: Split, documents: torch.Tensor, words: Sequence[str], k: int = 3,
-                 width: int = 4) -> list[list[str]]:  # fmt: skip
+                 width: int = 4, distinct: bool = False) -> list[list[str]]:  # fmt: skip
     """For each latent up to ``k`` different texts that activate it most, strongest first; empty if it never fires.
 
     ``latents`` are activations ``[n_tokens, n_latents]`` on the rows of ``split``; ``documents``
     ``[n_documents, context]`` are the token ids that the split was harvested from, and ``words[id]`` their text. A
     text is the token in bold (``<b>``, which Plotly and Markdown both show) after ``width`` tokens before it, the
-    first token of a document (``<bos>``) left out. Raises ``ConfigError`` when ``latents`` and ``split`` differ in
+    first token of a document (``<bos>``) left out. With ``distinct`` no two texts end in the same token. Raises ``ConfigError`` when ``latents`` and ``split`` differ in
     length, or ``k`` or ``width`` is below 1.
     """
     require_positive("k", k)
     require_positive("width", width)
     if latents.ndim != 2 or len(latents) != len(split):
         raise ConfigError(f"latents must be [{len(split)}, n_latents], a row per token, got {list(latents.shape)}.")
-    top = latents.topk(min(_CANDIDATES, len(latents)), dim=0)
+    top = latents.topk(min(_CANDIDATES * (8 if distinct else 1), len(latents)), dim=0)
     found = []
     for values, rows in zip(top.values.T, top.indices.T, strict=True):
-        texts: dict[str, None] = {}
+        texts: dict[str, str] = {}
         for row in rows[values > 0].tolist():
-            texts.setdefault(_text(documents[int(split.document[row])], int(split.position[row]), words, width))
+            text = _text(documents[int(split.document[row])], int(split.position[row]), words, width)
+            texts.setdefault(text.rpartition("<b>")[2] if distinct else text, text)
             if len(texts) == k:
                 break
-        found.append(list(texts))
+        found.append(list(texts.values()))
     return found
 
 

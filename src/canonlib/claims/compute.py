@@ -13,13 +13,13 @@ _RULES = {rule.__name__.replace("_", "-"): rule for rule in (*learning.RULES, *s
 _UNTESTED = (
     (
         "edit-facts",
-        6,
+        7,
         "Editing one meta-latent changes one fact and leaves the others.",
         "this version has no edits of meta-latents",
     ),
     (
         "gpt2",
-        6,
+        7,
         "On GPT-2 small, with the paper's SAEs, stitching and meta-SAEs give the paper's numbers.",
         "its SAEs come from the hub, and this book needs no network",
     ),

@@ -7,6 +7,7 @@ trained encoder (the sparse regression that the meta-SAE post suggests and leave
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,8 @@ def pursue(
 
     Rows and parts are scaled to unit length. Parts are chosen one at a time, each where it takes most off what is left,
     all coefficients (of either sign) fitted anew each time: scikit-learn's orthogonal matching pursuit. ``mean``
-    ``[d_model]`` is that of ``directions`` unless given (give the training rows' for rows held out). Raises
+    ``[d_model]`` is that of ``directions`` unless given (give the training rows' for rows held out). A row gets fewer
+    than ``k`` where the parts left are sums of those it has. Raises
     ``ConfigError`` for another d_model, and for ``k`` below 1 or above the number of parts or of dimensions.
     """
     from sklearn.linear_model import orthogonal_mp_gram
@@ -59,8 +61,11 @@ def pursue(
     gram = (atoms @ atoms.T).numpy()
     found = []
     for part in centred.split(_BLOCK):
-        xy = (atoms @ part.T).numpy()
-        found.append(orthogonal_mp_gram(gram, xy, n_nonzero_coefs=k).reshape(len(atoms), -1).T)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Orthogonal matching pursuit ended prematurely", RuntimeWarning)
+            found.append(
+                orthogonal_mp_gram(gram, (atoms @ part.T).numpy(), n_nonzero_coefs=k).reshape(len(atoms), -1).T
+            )
     coefficients = torch.from_numpy(np.concatenate(found))
     left = (centred - coefficients @ atoms).square().sum()
     return Pursuit(coefficients.float(), float(1 - left / (rows - rows.mean(0)).square().sum()))

@@ -75,13 +75,13 @@ def gather_evidence(
     meta: MetaSAE, sae: SAE[Any], lm: TransformerBridge, split: Split, documents: torch.Tensor, words: Sequence[str],
     k: int = 5,
 ) -> list[MetaEvidence]:  # fmt: skip
-    """Users, texts and words of every meta-latent, ``k`` of each at most, in the order of their indices.
+    """Users, texts (each ending in another token) and words of every meta-latent, ``k`` of each at most, by index.
 
     ``split`` holds the model's activations on ``documents`` ``[n_documents, context]`` (token ids), ``words[id]`` is a
     token's text. Errors as in ``readings``, ``output_words`` and ``top_contexts``.
     """
     shares = meta_activations(meta, sae)
-    texts = top_contexts(readings(meta, sae, split.activations), split, documents, words, k)
+    texts = top_contexts(readings(meta, sae, split.activations), split, documents, words, k, distinct=True)
     raised = output_words(meta.sae.W_dec, lm, words, k)
     found = []
     for m, column in enumerate(shares.T):

@@ -197,7 +197,7 @@ def _named(names: list[MetaName]) -> dict[str, Any]:
     from canonlib.meta.naming import MIN_USERS
 
     used = [n for n in names if n.n_users >= MIN_USERS]
-    best = sorted(used, key=lambda n: -n.f1)[:N_BEST]
+    best = sorted((n for n in used if n.beyond_chance), key=lambda n: -n.f1)[:N_BEST]
     return {
         "n_used": len(used),
         "mean_best_f1": sum(n.f1 for n in used) / max(len(used), 1),

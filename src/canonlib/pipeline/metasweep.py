@@ -54,7 +54,7 @@ def _sweep(rows: torch.Tensor, ours: MetaConfig) -> Iterator[dict[str, Any]]:
     known: dict[tuple[MetaConfig, int], dict[str, Any]] = {}
     for vary, point, n in _points(ours, len(rows)):
         if (point, n) not in known:
-            some = rows[order[:n]]
+            some = rows if n == len(rows) else rows[order[:n]]
             control, trained = gaussian_directions(some, point.seed), train_meta_sae(some, point, progress=False)
             known[point, n] = {
                 "n_latents": point.n_latents,

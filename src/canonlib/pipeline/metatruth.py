@@ -111,9 +111,10 @@ def _meta_saes(run: Run, seed: int, rows: torch.Tensor, truth: Truth, rare: torc
     stage = run.meta_of(seed)
     for k in (k for k in KS if k <= run.tier.meta_latents):
         config = replace(metastage.meta_config(run.tier, seed), k=float(k))
-        meta = stage.meta if config == stage.meta.config else train_meta_sae(rows, config, progress=False)
+        ours = config == metastage.meta_config(run.tier, seed)
+        meta = stage.meta if ours else train_meta_sae(rows, config, progress=False)
         uses = (meta_activations(meta, rows) > 0)[truth.place]
-        held_out = stage.summary["variance_held_out"] if meta is stage.meta else None
+        held_out = stage.summary["variance_held_out"] if ours else None
         every, rare_only = _scores(uses, truth, rare)
         yield Scored("meta-latents", k, meta.report.variance_explained, held_out, every, rare_only)
 

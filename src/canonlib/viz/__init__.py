@@ -10,6 +10,7 @@ from canonlib.contexts import top_contexts
 from canonlib.viz.boxes import ClaimBox, Say, claim_box, claims_table, say, table
 from canonlib.viz.curves import share_above
 from canonlib.viz.entity import entity_graph, entity_parts, fact_holds, misfits
+from canonlib.viz.facts import Said, fate_scatter, truth_figure
 from canonlib.viz.figures import bars, fact_heatmap, line_by_size
 from canonlib.viz.graph import meta_graph
 from canonlib.viz.paired import paired_dots
@@ -31,6 +32,7 @@ __all__ = [
     "ClaimBox",
     "Curve",
     "Part",
+    "Said",
     "Say",
     "TokenView",
     "Walk",
@@ -47,6 +49,7 @@ __all__ = [
     "entity_parts",
     "fact_heatmap",
     "fact_holds",
+    "fate_scatter",
     "frontier_figure",
     "line_by_size",
     "loss_scatter",
@@ -67,4 +70,5 @@ __all__ = [
     "step_curves",
     "table",
     "top_contexts",
+    "truth_figure",
 ]

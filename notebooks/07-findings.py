@@ -16,7 +16,7 @@
 # > **At the end you can say** what this world says about *unique*, *complete* and *atomic*, how sure that is, and what to check on your own SAEs before you name a latent.
 # >
 # > **Reading** 15 minutes. **Running** half a minute on a CPU, once the earlier chapters have run.
-# > **Read first:** nothing is strictly needed; [chapter 3](03-stitching.ipynb) and [chapter 5](05-meta-saes.ipynb) explain the two methods. **May be skipped:** *By hand, once more*.
+# > **Read first:** nothing is strictly needed; [chapter 3](03-stitching.ipynb) and [chapter 5](05-meta-saes.ipynb) explain the two methods, and [chapter 6](06-truth.ipynb) what to think of the second. **May be skipped:** *By hand, once more*.
 
 # %% tags=["parameters"]
 tier = "world"
@@ -264,7 +264,7 @@ best, {max(ratios):.2f} at worst. From the directions alone (low max cosine) you
 # %% [markdown]
 # ### Atomic?
 #
-# If latents were atoms, they'd have no parts to share. So rebuild each direction from a few parts, and compare with directions that have none: the same numbers with each coordinate shuffled among the latents, and random ones. And since parts are cheap when they may be fitted to the very rows that they explain, train once more without a fifth of the rows, and score on these (as in [chapter 5](05-meta-saes.ipynb), with a fifth of the steps and another seed).
+# If latents were atoms, they'd have no parts to share. So rebuild each direction from a few parts, and compare with directions that have none: Gaussian ones of the same covariance, the same numbers with each coordinate shuffled among the latents, and the decoder of an SAE before its training. And since parts are cheap when they may be fitted to the very rows that they explain, train once more without a fifth of the rows, and score on these (as in [chapter 5](05-meta-saes.ipynb), with a fifth of the steps and another seed).
 
 # %%
 from dataclasses import replace
@@ -280,16 +280,16 @@ held_out = variance_explained(train_meta_sae(d[seen], recipe, progress=False), d
 s = run.meta.summary
 above = if_holds("meta-facts", "the parts mean something", "it is not certain that the parts mean something")
 atomic = if_holds(
-    "meta-control",
+    "meta-parts",
     "the latents have directions in common; whether those are parts, these numbers leave open.",
     "we cannot say that they share parts.",
 )
 viz.say(f"""About {s["l0"]:.1f} parts for each latent explain {
     s["variance_explained"]:.0%} of the variance *in sample*, of the
 rows trained on; of Gaussian directions with the same covariance {s["variance_gaussian"]:.0%}, of shuffled ones {
-    s["variance_shuffled"]:.0%} and of random ones {
+    s["variance_shuffled"]:.0%} and of untrained ones {
     s[
-        "variance_random"
+        "variance_untrained"
     ]:.0%}, in sample too: most of it is shared dimensions. Of a fifth of the rows that a second, shorter training did not see, its parts explain {
     held_out:.0%}, {
     "more than the shuffled control's in sample"
@@ -298,7 +298,7 @@ rows trained on; of Gaussian directions with the same covariance {s["variance_ga
 }. And {above}: their mean best F1 with a
 fact of the table is {s["mean_best_f1"]:.2f}, against {s["chance_best_f1"]:.2f} when facts are dealt at random within
 people and within cities
-({s["n_beyond_chance"]} of {s["n_used"]} are beyond chance, taken singly). **Verdict: {atomic}**""")
+({s["n_beyond_chance"]} of {s["n_used"]} have a name beyond chance). **Verdict: {atomic}**""")
 
 # %% [markdown]
 # ## All claims
@@ -364,8 +364,8 @@ penalty. So read "every pair" in the table as "every pair in this range".""")
 
 # %% [markdown]
 # - **Few novel latents in a pair.** Between neighbouring sizes some pairs have a handful, and an AUC over a handful is rough; chapter 3 gives the number of each and an interval.
-# - **The parts depend on the seed.** A meta-SAE trained with another seed finds other meta-latents: they show that a latent can be written as a sum of shared parts, not which parts it is made of. [Chapter 5](05-meta-saes.ipynb) measures how many come back.
-# - **Other lists of parts do about as well.** The latents of a smaller SAE, taken as parts for those of a larger one, are a rival to the meta-latents; [chapter 5](05-meta-saes.ipynb) sets the two side by side. So "not atomic" doesn't rest on the meta-SAE, and the meta-SAE is not *the* decomposition.
+# - **The parts depend on the seed.** A meta-SAE trained with another seed finds other meta-latents: they show that a latent can be written as a sum of shared parts, not which parts it is made of. [Chapter 6](06-truth.ipynb) measures how many come back.
+# - **Other lists of parts do about as well.** The latents of a smaller SAE, taken as parts for those of a larger one, are a rival to the meta-latents; [chapter 6](06-truth.ipynb) sets the two side by side, and both beside the best that could be. So "not atomic" doesn't rest on the meta-SAE, and the meta-SAE is not *the* decomposition.
 # - **One model, one hook point, and mostly one seed.** The verdicts are about this world's small transformer. [Chapter 4](04-paths.ipynb) repeats stitching over five seeds; before you lean on another single number, [run its chapter with another seed](intro.ipynb).
 # - **Truth is what we wrote down.** A meta-latent can only be named after a fact of the table. One that stands for something else in the text (a verb, a position) gets a poor name here, not a right one.
 # - **Novelty is measured in MSE.** A latent may lower the error without mattering to what the model says next. And a ReLU SAE with a strong L1 penalty may leave so much error behind that even copies of its own latents would look novel; chapter 3 has [the check](03-stitching.ipynb).
