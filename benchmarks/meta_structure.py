@@ -71,16 +71,18 @@ def by_canonlib(rows: torch.Tensor, n: int, args: argparse.Namespace, seed: int)
     start = time.perf_counter()
     meta = train_meta_sae(rows, config, progress=False)
     seconds = time.perf_counter() - start
-    return meta.report.variance_explained, _by_batches(meta.sae, unit_rows(rows), config.k), seconds
+    return meta.report.variance_explained, by_batches(meta.sae, unit_rows(rows), config.k), seconds
 
 
 @torch.no_grad()
-def _by_batches(sae: Any, rows: torch.Tensor, k: float) -> float:
-    left = 0.0
-    for part in rows.split(4_096):
-        pre = ((part - sae.b_dec) @ sae.W_enc + sae.b_enc).relu()
-        least = pre.flatten().topk(int(k * len(part))).values[-1]
-        left += float((part - sae.b_dec - (pre * (pre >= least)) @ sae.W_dec).double().square().sum())
+def by_batches(sae: Any, rows: torch.Tensor, k: float, size: int = 4_096) -> float:
+    """Variance of unit rows explained when the k highest activations a row of each batch of ``size`` rows are active."""
+    left, lengths = 0.0, sae.W_dec.norm(dim=1)
+    for part in rows.split(size):
+        score = ((part - sae.b_dec) @ sae.W_enc + sae.b_enc).relu() * lengths
+        least = score.flatten().topk(int(k * len(part))).values[-1]
+        active = torch.where(score >= least, score, 0) / lengths
+        left += float((part - sae.b_dec - active @ sae.W_dec).double().square().sum())
     return 1 - left / float((rows - rows.mean(0)).double().square().sum())
 
 

@@ -22,6 +22,8 @@ class Script:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.base_url = ""
+        self.echo = ""
+        self.finish_reason = "stop"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -36,13 +38,13 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(1.0)
             return
         if isinstance(step, int):
-            self._reply(step, {"error": {"message": f"scripted {step}", "type": "scripted"}})
+            self._reply(step, {"error": {"message": f"scripted {step} {self.script.echo}", "type": "scripted"}})
         elif step == "broken":
             self._reply(200, {"choices": []})
         else:
             text = step if isinstance(step, str) else self.script.answer(body["messages"][0]["content"])
             self._reply(200, {"id": "x", "object": "chat.completion", "created": 0, "model": body["model"],
-                              "choices": [{"index": 0, "finish_reason": "stop",
+                              "choices": [{"index": 0, "finish_reason": self.script.finish_reason,
                                            "message": {"role": "assistant", "content": text}}]})  # fmt: skip
 
     def _reply(self, status: int, payload: dict[str, Any]) -> None:

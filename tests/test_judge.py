@@ -96,6 +96,20 @@ def test_a_meta_latent_with_few_users_or_silent_latents_is_no_case() -> None:
         build_cases(activations, contexts[:20])
 
 
+def test_latents_of_one_thing_are_not_on_both_sides() -> None:
+    activations, contexts = planted(24)
+    groups = [j // 6 for j in range(72)]  # each thing has two latents of each colour
+    for case in build_cases(activations, contexts, n_shown=4, n_each=3, groups=groups):
+        numbers = [int(re.findall(r"number(\d+)", latent[0])[0]) for latent in (*case.shown, *case.held_out)]
+        assert len({groups[n] for n in numbers if COLOURS[n % 3] == COLOURS[case.meta_latent]}) == 7
+    twins = [contexts[j - j % 2 * 3] for j in range(72)]  # the same texts, several times over
+    for case in build_cases(activations, twins, n_shown=4, n_each=3):
+        assert not set(case.shown) & set(case.held_out)
+        assert len(set(case.held_out)) == 6
+    with pytest.raises(ConfigError, match="groups holds 3 latents"):
+        build_cases(activations, contexts, groups=[1, 2, 3])
+
+
 def test_an_honest_judge_explains_and_detects_and_the_control_does_not(tmp_path: Path) -> None:
     cases = build_cases(*planted())
     with serving(Script(honest)) as script:
@@ -171,6 +185,41 @@ def test_an_endpoint_that_is_not_there(tmp_path: Path) -> None:
         judge(script, tmp_path, retries=0).ask("anyone?", str)
 
 
+@pytest.mark.parametrize("key", [KEY + "\n", "\r" + KEY])
+def test_a_key_with_a_line_break_works_and_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("CANON_TEST_KEY", key)
+    with serving(Script(lambda prompt: "7")) as script:
+        assert judge(script, tmp_path).ask("how many?", read_number) == 7
+    assert script.keys == [f"Bearer {KEY}"]
+
+
+@pytest.mark.parametrize("key", ["sk-\u00e4-secret", "sk-a\nsecret"])
+def test_a_key_that_cannot_be_one_is_refused_without_showing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("CANON_TEST_KEY", key)
+    with pytest.raises(ConfigError, match="the key in CANON_TEST_KEY has characters") as error:
+        Judge(Endpoint("http://127.0.0.1:9/v1", "m", key_env="CANON_TEST_KEY"), tmp_path).ask("?", str)
+    assert "secret" not in str(error.value)
+
+
+def test_an_endpoint_that_echoes_the_key_does_not_get_it_into_the_message(tmp_path: Path) -> None:
+    with serving(Script(honest, [400])) as script:
+        script.echo = f"bad request with Bearer {KEY}"
+        with pytest.raises(JudgeError, match=r"status 400 .*\*\*\*") as error:
+            judge(script, tmp_path).ask("?", str)
+        assert KEY not in str(error.value)
+
+
+def test_a_reply_that_is_cut_off_names_the_limit(tmp_path: Path) -> None:
+    with serving(Script(honest)) as script:
+        script.finish_reason = "length"
+        with pytest.raises(JudgeError, match="cut off at 300 tokens: raise max_tokens"):
+            judge(script, tmp_path).ask("how many?", read_number)
+
+
 def test_a_malformed_reply_is_sent_back_with_the_reason(tmp_path: Path) -> None:
     with serving(Script(lambda prompt: "7", ["seven", "lots"])) as script:
         assert judge(script, tmp_path).ask("how many?", read_number) == 7
@@ -232,7 +281,8 @@ def test_the_cost_is_counted_by_hand(tmp_path: Path) -> None:
     assert least < found.input_tokens < least + 9 * 30
     assert tokens("abcde") == 2
     assert found.price(Prices(1.0, 10.0)) == pytest.approx(found.input_tokens / 1e6 + 0.009)
-    assert "at most" in found.told(Prices(1.0, 10.0)) and "9 requests to send" in found.told(Prices())
+    assert "about 0.01" in found.told(Prices(1.0, 10.0)) and "9 requests to send" in found.told(Prices())
+    assert estimate(cases[:1], asker).n_requests == 2, "a case alone has no control"
 
 
 def test_bad_endpoints_name_the_field(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -267,6 +317,14 @@ def test_the_command_from_folders(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "names.json").read_text())
     assert {row["explanation"] for row in rows} == {f"things that are {c}" for c in COLOURS}
     assert all(row["accuracy"] == 1.0 for row in rows)
+    with serving(Script(lambda p: honest(p).replace("things", "[/b] [red]things"))) as hostile:
+        where[2] = hostile.base_url
+        shown = CliRunner().invoke(app, [*where, "--yes"], env={"COLUMNS": "200"})
+        assert shown.exit_code == 0 and "[/b] [red]things that are" in shown.output
+    with serving(Script(lambda p: "no idea")) as silent:
+        where[2] = silent.base_url
+        shown = CliRunner().invoke(app, [*where, "--yes"], env={"COLUMNS": "200"})
+        assert shown.exit_code == 0 and "no reply: m gave no readable reply" in shown.output
     half = CliRunner().invoke(app, [*where[:7], *folders[:2]])
     assert half.exit_code == 2 and "belong together" in half.output
 

@@ -271,7 +271,8 @@ def test_recipes_are_as_their_sources_say() -> None:
     assert (released.lr, released.beta2, released.encoder_bias, released.aux_coefficient) == (1e-3, 0.99, False, 1 / 16)
     assert (saebench.steps, saebench.batch_size, saebench.lr, saebench.sampling) == (1500, 1024, 5e-4, "replacement")
     assert {r.k for r in (paper, post, released, saebench)} == {4.0}
-    assert recipe("paper", 8, 600).steps == 2000  # one batch holds all
+    assert recipe("paper", 8, 600).steps == 2000 and recipe("paper", 8, 600).rows_per_step(600) == 600
+    assert saebench.rows_per_step(600) == 1024  # drawn with replacement
     assert recipe("canonlib", 8, 600, seed=3) == MetaConfig(8, seed=3)
     with pytest.raises(ConfigError, match="unknown recipe 'papr'. Did you mean 'paper'"):
         recipe("papr", 8, 600)

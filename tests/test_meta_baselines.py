@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -17,35 +19,47 @@ def rows_of(n: int, d: int, seed: int = 0) -> torch.Tensor:
 
 
 def by_hand(row: np.ndarray, atoms: np.ndarray, k: int) -> np.ndarray:
-    """Orthogonal matching pursuit, as in the textbook."""
+    """Non-negative orthogonal matching pursuit, as in the textbook, the best coefficients by trying every support."""
     chosen: list[int] = []
-    left = row.copy()
+    out, left = np.zeros(len(atoms)), row.copy()
     for _ in range(k):
-        chosen.append(int(np.abs(atoms @ left).argmax()))
-        fit = np.linalg.lstsq(atoms[chosen].T, row, rcond=None)[0]
-        left = row - atoms[chosen].T @ fit
-    out = np.zeros(len(atoms))
-    out[chosen] = fit
+        best = int((atoms @ left).argmax())
+        if atoms[best] @ left <= 1e-9:
+            break
+        chosen.append(best)
+        fits = []
+        for size in range(1, len(chosen) + 1):
+            for support in itertools.combinations(chosen, size):
+                fit = np.linalg.lstsq(atoms[list(support)].T, row, rcond=None)[0]
+                if (fit >= 0).all():
+                    fits.append((float(np.sum((row - atoms[list(support)].T @ fit) ** 2)), support, fit))
+        _, support, fit = min(fits, key=lambda f: f[0])
+        out = np.zeros(len(atoms))
+        out[list(support)] = fit
+        left = row - atoms.T @ out
     return out
 
 
 def test_pursuit_is_the_textbooks() -> None:
-    rows, parts = rows_of(20, 12), rows_of(15, 12, seed=1)
-    found = pursue(rows, 3.0 * parts, 3)
+    rows, parts = rows_of(200, 4), rows_of(12, 4, seed=1)
+    found = pursue(rows, 3.0 * parts, 4)
     centred = (rows - rows.mean(0)).double()
-    expected = np.stack([by_hand(row, parts.double().numpy(), 3) for row in centred.numpy()])
+    expected = np.stack([by_hand(row, parts.double().numpy(), 4) for row in centred.numpy()])
     np.testing.assert_allclose(found.coefficients.numpy(), expected, atol=1e-5)
     left = centred.numpy() - expected @ parts.double().numpy()
     assert found.variance_explained == pytest.approx(1 - (left**2).sum() / float(centred.square().sum()), abs=1e-6)
-    assert torch.equal(found.uses, torch.from_numpy(expected > 0))
+    assert (found.coefficients >= 0).all() and ((found.coefficients > 0).sum(1) <= 4).all()
+    assert int((found.coefficients > 0).sum(1).min()) < 4, "no row here gave a part up again"
 
 
-def test_sums_of_two_parts_are_explained_whole_and_parts_taken_away_are_not_used() -> None:
+def test_sums_of_parts_are_explained_whole_and_what_is_taken_away_is_not() -> None:
     parts = torch.eye(6)
-    signs = torch.tensor([[1.0, 1, 0, 0, 0, 0], [-1, 0, 1, 0, 0, 0], [0, -1, -1, 0, 0, 0]])
-    found = pursue(signs, parts, 2, mean=torch.zeros(6))
-    assert found.variance_explained == pytest.approx(1.0)
-    assert torch.equal(found.uses, signs > 0)
+    sums = torch.tensor([[1.0, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0]])
+    whole = pursue(sums, parts, 2, mean=torch.zeros(6))
+    assert whole.variance_explained == pytest.approx(1.0)
+    assert torch.equal(whole.uses, sums > 0)
+    less = pursue(torch.tensor([[1.0, -1, 0, 0, 0, 0], [0, -1, -1, 0, 0, 0]]), parts, 2, mean=torch.zeros(6))
+    assert less.uses.sum(1).tolist() == [1, 0]
 
 
 def test_rows_held_out_use_the_mean_they_are_given() -> None:
@@ -57,11 +71,12 @@ def test_rows_held_out_use_the_mean_they_are_given() -> None:
 
 def test_principal_components_explain_most_of_what_any_plane_can() -> None:
     rows = rows_of(40, 6)
-    parts = principal_parts(rows, 3)
+    parts = principal_parts(rows, 6)
+    assert torch.equal(parts[3:], -parts[:3])
     values = torch.linalg.svdvals((rows - rows.mean(0)).double()).square()
     assert pursue(rows, parts, 3).variance_explained == pytest.approx(float(values[:3].sum() / values.sum()), abs=1e-6)
     flat = F.normalize(torch.cat([rows_of(40, 2), torch.zeros(40, 4)], 1), dim=1)
-    assert principal_parts(flat, 6).shape == (2, 6), "no direction where the rows have none"
+    assert principal_parts(flat, 12).shape == (4, 6), "no direction where the rows have none"
 
 
 def test_cluster_centres_are_found_where_there_are_clusters() -> None:

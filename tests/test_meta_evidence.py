@@ -38,7 +38,6 @@ def test_readings_are_the_latents_activations_handed_on(sae: StandardSAE) -> Non
 def test_a_direction_says_the_words_that_it_raises() -> None:
     lm = model.load()
     unembed = lm.W_U.detach() * lm.ln_final.weight.detach()[:, None]
-    unembed = unembed - unembed.mean(1, keepdim=True)
     paris, tokyo = (WORDS.index(w) for w in ("Paris", "Tokyo"))
     for word in (paris, tokyo):
         (found,) = output_words(unembed[:, [word]].T, lm, WORDS, k=3)
@@ -49,6 +48,19 @@ def test_a_direction_says_the_words_that_it_raises() -> None:
         output_words(torch.eye(5), lm, WORDS)
     with pytest.raises(ConfigError, match="k is 99999"):
         output_words(torch.eye(128), lm, WORDS, k=99999)
+
+
+def test_the_final_norms_weight_counts() -> None:
+    from types import SimpleNamespace
+
+    lm = SimpleNamespace(W_U=torch.eye(3), ln_final=SimpleNamespace(weight=torch.tensor([1.0, 10.0, 1.0])))
+    direction = torch.tensor([[1.0, 0.5, 0.0]])
+    assert output_words(direction, lm, ["a", "b", "c"], k=2) == [["b", "a"]]  # type: ignore[arg-type]
+    norm = SimpleNamespace(W_U=torch.eye(3), cfg=SimpleNamespace(normalization_type="LNPre"))
+    lifted = torch.tensor([[1.0, 1.0, 0.9]]) * torch.tensor([[1.0, -1.0, 1.0]])
+    assert output_words(lifted, norm, ["a", "b", "c"], k=1) == [["a"]]  # type: ignore[arg-type]
+    folded = SimpleNamespace(W_U=torch.eye(3))
+    assert output_words(direction, folded, ["a", "b", "c"], k=2) == [["a", "b"]]  # type: ignore[arg-type]
 
 
 def test_evidence_lists_users_texts_and_words(sae: StandardSAE, tmp_path: object) -> None:

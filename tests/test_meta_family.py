@@ -79,6 +79,8 @@ def test_latents_left_out_have_no_place() -> None:
         family.of(7)
     with pytest.raises(ConfigError, match=r"alive\[2\] has shape \[3\]"):
         stack({2: SMALL}, {2: torch.ones(3, dtype=torch.bool)})
+    with pytest.raises(ConfigError, match="alive has no entry for the SAE of 5 latents"):
+        stack({2: SMALL, 5: LARGE}, {2: torch.ones(2, dtype=torch.bool)})
     with pytest.raises(ConfigError, match="at least one SAE"):
         stack({})
     with pytest.raises(ConfigError, match="d_model"):
@@ -103,7 +105,9 @@ def test_overlap_counts_the_edges_of_both_graphs() -> None:
     assert (found.n_edges, found.n_near, found.n_common) == (n_shared, n_near, n_common)
     assert abs(found.n_near - found.n_edges) < 0.05 * found.n_edges
     assert found.share == pytest.approx(2 * n_common / (n_shared + n_near))
-    assert found.by_chance == pytest.approx(n_near / (60 * 59 / 2))
+    # Each edge of one graph is in the other with the other's density.
+    expected = n_shared * n_near / (60 * 59 / 2)
+    assert found.by_chance == pytest.approx(2 * expected / (n_shared + n_near))
 
 
 def test_overlap_of_a_meta_sae_with_its_own_parts_is_whole() -> None:
@@ -126,6 +130,9 @@ def test_replacing_parts_keeps_the_given_directions_and_retrains_the_rest() -> N
     torch.testing.assert_close(same.sae.W_dec, meta.sae.W_dec)
     assert own.report.variance_explained == pytest.approx(same.report.variance_explained, abs=1e-6)
     assert own.report.variance_explained > meta.report.variance_explained - 0.02
+    once = replace_parts(meta, rows, None, 1, progress=False)  # one step away from where the meta-SAE left off
+    for name in ("W_enc", "b_enc", "b_dec"):
+        assert float((getattr(once.sae, name) - getattr(meta.sae, name)).abs().max()) < 2 * meta.config.lr
     chosen = F.normalize(noise, dim=1)[(meta.sae.W_dec @ F.normalize(noise, dim=1).T).argmax(1)]
     torch.testing.assert_close(random.sae.W_dec, chosen)
     assert not torch.equal(random.sae.W_enc, meta.sae.W_enc)

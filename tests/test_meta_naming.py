@@ -129,8 +129,28 @@ def test_many_meaningless_parts_bring_hardly_a_name() -> None:
     assert all(n.beyond_chance for n in name_meta_latents(active, truth, [str(i) for i in range(10)])[:9])
 
 
+def test_one_good_part_among_many_is_named() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(80, 10, generator=generator) < 0.3
+    active = torch.rand(80, 64, generator=generator) < 0.2
+    active[:, 5] = truth[:, 3]
+    names = name_meta_latents(active, truth, [str(i) for i in range(10)])
+    assert [n.meta_latent for n in names if n.beyond_chance] == [5]
+
+
 def test_parts_with_one_or_two_users_are_not_tested() -> None:
-    active, truth = planted()
-    active[:, 2] = False
-    active[:2, 2] = True
-    assert name_meta_latents(active, truth, FACTS)[2].q_value == 1.0
+    active = torch.zeros(60, 2, dtype=torch.bool)
+    active[:2, 0] = active[:3, 1] = True  # two entities that alone have a fact, and three that alone have another
+    two, three = name_meta_latents(active, active.clone(), ["a", "b"])
+    assert two.p_value < 0.01 and two.q_value == 1.0 and not two.beyond_chance
+    assert three.q_value < 0.01 and three.beyond_chance
+
+
+def test_chance_counts_every_latent_of_an_entity() -> None:
+    # Entity 0 has three latents, entity 1 has one; the part is one latent of each. The fact on entity 0: F1 = 2/(2 + 3);
+    # on entity 1: 2/(2 + 1).
+    active = torch.tensor([[True], [False], [False], [True]])
+    truth = torch.tensor([[True], [True], [True], [False]])
+    (name,) = name_meta_latents(active, truth, ["f"], torch.tensor([0, 0, 0, 1]), n_permutations=3000)
+    assert name.f1 == pytest.approx(0.4)
+    assert name.chance_f1 == pytest.approx((2 / 5 + 2 / 3) / 2, abs=0.01)

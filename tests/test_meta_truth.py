@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from canonlib.errors import ConfigError
-from canonlib.meta import fates, rare_facts, score_parts
+from canonlib.meta import fates, name_meta_latents, rare_facts, score_parts
 
 N_ENTITIES, COPIES = 60, 2
 
@@ -44,10 +44,25 @@ def test_meaningless_parts_have_no_names() -> None:
 
 
 def test_an_entity_does_not_choose_the_names_it_is_judged_by() -> None:
-    # Each part is one entity: named by that entity it would always be right; named by the others it has no user at all.
     holds, entities, kinds = planted()
-    own = torch.eye(N_ENTITIES, dtype=torch.bool)[entities]
-    assert score_parts(own, holds, entities, kinds).n_pairs == 0
+    generator = torch.Generator().manual_seed(3)
+    flipped = torch.rand(120, 4, generator=generator) < 0.15  # parts that are facts, with mistakes
+    uses = torch.cat([holds ^ flipped, noise(120, 4, seed=5)], 1)
+    found = score_parts(uses, holds, entities, kinds, n_permutations=100)
+    fold = (torch.randperm(N_ENTITIES, generator=torch.Generator().manual_seed(0)) % 5)[entities]
+    said = right = 0
+    for f in range(5):
+        out = fold == f
+        assert not set(entities[out].tolist()) & set(entities[~out].tolist())
+        names = name_meta_latents(uses[~out], holds[~out], list("0123"), entities[~out], 100, 0, kinds[~out])
+        for name in names:
+            for i in (out & uses[:, name.meta_latent]).nonzero()[:, 0] if name.beyond_chance else []:
+                said, right = said + 1, right + bool(holds[i, int(str(name.fact))])
+    assert found.n_pairs == said and found.precision == pytest.approx(right / said)
+    assert 0.6 < found.precision < 1
+    everyone = name_meta_latents(uses, holds, list("0123"), entities, 100, 0, kinds)
+    flattered = sum(int(uses[:, n.meta_latent].sum()) for n in everyone if n.beyond_chance)
+    assert found.n_pairs != flattered, "names from all entities are other names"
 
 
 def test_known_names_are_counted_as_by_hand() -> None:
@@ -104,6 +119,19 @@ def test_a_fact_of_too_few_entities_is_not_probed() -> None:
     few[:8] = True  # four entities
     (fate,) = fates(torch.randn(120, 4), few.clone(), few, ["few"], entities, kinds)
     assert math.isnan(fate.readable) and fate.to_json()["readable"] is None
+
+
+def test_tables_that_do_not_fit_are_named() -> None:
+    holds, entities, kinds = planted()
+    with pytest.raises(ConfigError, match="entities holds 7 latents and uses 120"):
+        score_parts(holds, holds, entities[:7], kinds)
+    with pytest.raises(ConfigError, match="kinds holds 7 latents"):
+        score_parts(holds, holds, entities, kinds[:7])
+    with pytest.raises(ConfigError, match=r"at least one fact, got shape \[120, 0\]"):
+        score_parts(holds, holds[:, :0], entities, kinds)
+    for known in (torch.tensor([0, 1]), torch.tensor([0, 1, 2, 4])):
+        with pytest.raises(ConfigError, match="known must name one of 4 facts for each of 4 parts"):
+            score_parts(holds, holds, entities, kinds, known=known)
 
 
 def test_bad_folds_are_named() -> None:

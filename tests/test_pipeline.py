@@ -182,8 +182,9 @@ def test_truth_sweep_and_family_hold_what_their_pages_show(run: Run) -> None:
 
     told = run.meta_truth[1]
     assert told["seed"] == 1
-    (cosine,) = told["cosine"]
-    meta, small = run.meta_of(1).meta.sae.W_dec, run.family("batchtopk-entities").sae(16)
+    cosine, itself = told["cosine"]
+    assert itself["size"] == 64
+    meta, small = run.meta_of(1).meta.sae.W_dec, metastage.live_rows(run, "batchtopk-entities", 16)
     assert (cosine["size"], cosine["meta"]) == (16, pytest.approx(float(max_cosine(meta, small).double().mean())))
     points = run.meta_sweep["sweep"]
     assert {row["vary"] for row in points} == {"size", "k", "rows"}

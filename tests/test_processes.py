@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ def write(path: Path) -> None:
 
     if path.name == "bad":
         raise ConfigError("this one is bad")
+    time.sleep(0.3 * path.name.startswith("slow"))
     path.write_text(f"{torch.get_num_threads()} {os.environ['OPENBLAS_NUM_THREADS']} {os.getpid()}")
 
 
@@ -28,11 +30,13 @@ def test_every_item_is_worked_on_with_one_thread_elsewhere(tmp_path: Path, monke
     assert os.environ["OMP_NUM_THREADS"] == "2" and "OPENBLAS_NUM_THREADS" not in os.environ
 
 
-def test_an_error_is_raised_and_nothing_to_do_starts_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_raised_and_the_rest_is_dropped(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     side_by_side(write, [], "writing")
-    assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "", "nothing to do starts nothing"
+    later = [tmp_path / f"slow{i}" for i in range(20)]
     with pytest.raises(ConfigError, match="this one is bad"):
-        side_by_side(write, [tmp_path / "bad", tmp_path / "a"], "writing", progress=False, workers=1)
+        side_by_side(write, [tmp_path / "bad", *later], "writing", progress=False, workers=1)
+    assert sum(path.exists() for path in later) < 5
 
 
 def test_workers_come_from_the_call_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +44,6 @@ def test_workers_come_from_the_call_then_the_environment(monkeypatch: pytest.Mon
     assert workers_here() == 3 and workers_here(2) == 2 and workers_here(99) == 8
     with pytest.raises(ConfigError, match="workers"):
         workers_here(0)
+    monkeypatch.setenv("CANONLIB_WORKERS", "two")
+    with pytest.raises(ConfigError, match="CANONLIB_WORKERS must be a whole number of processes, got 'two'"):
+        workers_here()

@@ -47,5 +47,8 @@ def test_facts_are_drawn_by_whether_they_became_a_name() -> None:
     assert (list(never.x), list(some.x)) == (pytest.approx([0.6]), pytest.approx([0.9]))
     assert (never.marker.color, some.marker.color) == (CONTROL, META)
     assert "b" in [a.text for a in figure.layout.annotations]
+    for fact in ("c", "d"):
+        with pytest.raises(ConfigError, match=f"marked names '{fact}', which has no AUC"):
+            fate_scatter(readable, {"a": 0.5, "b": 0.2, "c": 0.1}, {"a": 3, "b": 0, "c": 0}, title="T", marked=[fact])
     with pytest.raises(ConfigError, match="same facts"):
         fate_scatter(readable, {"a": 0.5}, {"a": 3, "b": 0, "c": 0}, title="T")

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
 from typing import Any, TypeVar
 
-from canonlib.errors import require_positive
+from canonlib.errors import ConfigError, require_positive
 
 T = TypeVar("T")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 MOST = 8
-"""Processes at most when nobody says how many."""
+"""Processes at most."""
 
 
 def workers_here(workers: int | None = None) -> int:
-    """``workers``, or else ``CANONLIB_WORKERS`` of the environment, or else one for each core; at most ``MOST``."""
-    chosen = workers if workers is not None else int(os.environ.get("CANONLIB_WORKERS", 0)) or os.cpu_count() or 1
+    """``workers``, or else ``CANONLIB_WORKERS`` of the environment, or else one for each core; at most ``MOST``.
+
+    Raises ``ConfigError`` for a number below 1 and for a variable that is no number.
+    """
+    said = os.environ.get("CANONLIB_WORKERS", "")
+    if workers is None and said and not said.isdecimal():
+        raise ConfigError(f"CANONLIB_WORKERS must be a whole number of processes, got {said!r}: correct or unset it.")
+    chosen = workers if workers is not None else int(said or 0) or os.cpu_count() or 1
     return min(require_positive("workers", chosen), MOST)
 
 
@@ -37,10 +43,11 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def stop(pool: ProcessPoolExecutor, running: Iterable[Future[Any]]) -> None:
-    """Drop what waits and end the processes at once: after an error, or an interruption."""
-    for future in running:
-        future.cancel()
+def stop(pool: ProcessPoolExecutor) -> None:
+    """End the processes at once, after an error or an interruption; what waits is dropped with them.
+
+    Futures are not cancelled: the pool itself fails those that wait, and trips over cancelled ones (Python 3.11).
+    """
     for process in list(pool._processes.values()):
         process.terminate()
 
@@ -69,7 +76,7 @@ def side_by_side(
                 future.result()
                 bar.update()
         except BaseException:
-            stop(pool, running)
+            stop(pool)
             raise
 
 

@@ -27,6 +27,12 @@ def interpret_command(
     key_env: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = "OPENAI_API_KEY",
     price_in: Annotated[float, typer.Option(help="Price of a million tokens sent, to show the cost.")] = 0.0,
     price_out: Annotated[float, typer.Option(help="Price of a million tokens received.")] = 0.0,
+    max_tokens: Annotated[
+        int, typer.Option(help="Tokens of a reply at most; reasoning models need more.", min=1)
+    ] = 300,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for a reply.")] = 60.0,
+    retries: Annotated[int, typer.Option(help="Further tries after a timeout, a rate limit or a server's error.")] = 5,
     cache: Annotated[Path | None, typer.Option(help="Where replies are kept (else in your cache folder).")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the results here, as JSON.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Say what it would cost, and stop.")] = False,
@@ -51,7 +57,8 @@ def interpret_command(
     from canonlib.store import write_json
 
     console, prices = Console(), Prices(price_in, price_out)
-    judge = Judge(Endpoint(base_url, model, key_env), cache or default_cache())
+    endpoint = Endpoint(base_url, model, key_env, temperature, max_tokens, timeout, retries)
+    judge = Judge(endpoint, cache or default_cache())
     cases = _cases(meta, sae, contexts, tier)[:limit]
     console.print(f"{len(cases)} meta-latents: {estimate(cases, judge).told(prices)}", highlight=False)
     if cost:
@@ -60,9 +67,9 @@ def interpret_command(
     if not yes and estimate(cases, judge).n_requests:
         typer.confirm("Send them?", abort=True)
     found = interpret(cases, judge)
-    console.print(as_table(found))
     if out is not None:
         write_json(out, [row.to_json() for row in found])
+    console.print(as_table(found))
 
 
 def default_cache() -> Path:
@@ -79,7 +86,11 @@ def _cases(meta: Path | None, sae: Path | None, contexts: Path | None, tier: str
     given = [path for path in (meta, sae, contexts) if path is not None]
     if len(given) not in (0, 3):
         raise ConfigError("--meta, --sae and --contexts belong together: give all three, or none for the tier's own.")
-    found = build_cases(*(_from_folders(*given) if given else _from_tier(tier)))
+    if given:
+        found = build_cases(*_from_folders(*given))
+    else:
+        activations, texts, entities = _from_tier(tier)
+        found = build_cases(activations, texts, groups=entities)
     if not found:
         raise ConfigError("no meta-latent has enough users with texts (7 at least) to be explained and tested.")
     return found
@@ -109,23 +120,26 @@ def _from_tier(name: str):  # type: ignore[no-untyped-def]
     from canonlib.contexts import top_contexts
     from canonlib.meta import meta_activations
     from canonlib.pipeline import Run, metastage
+    from canonlib.sae.selectivity import selectivity
     from canonlib.world import corpus
 
     run = Run(tiers.get(name))
     base = run.family(metastage.BASE).sae(run.tier.meta_base)
     split = run.data.eval.only("entities")
     texts = top_contexts(base.encode(split.activations), split, documents(run.tier, "eval"), list(corpus.token_ids()))
-    return meta_activations(run.meta.meta, base), texts
+    _, entity = selectivity(base, split).best_entity()
+    return meta_activations(run.meta.meta, base), texts, entity.tolist()
 
 
 def as_table(found: list[Interpretation]) -> Table:
-    """A row for each meta-latent, and the means."""
+    """A row for each meta-latent, and the means; explanations are somebody else's text, and shown as they are."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("meta-latent", "explanation", "accuracy", "another's explanation", title="Meta-latents, explained")
     for row in found:
         scores = ["–" if value is None else f"{value:.0%}" for value in (row.accuracy, row.shuffled)]
-        table.add_row(str(row.meta_latent), row.explanation or f"[no reply: {row.error}]", *scores)
+        table.add_row(str(row.meta_latent), Text(row.explanation or f"no reply: {row.error}"), *scores)
     means = []
     for values in ([r.accuracy for r in found], [r.shuffled for r in found]):
         known = [v for v in values if v is not None]

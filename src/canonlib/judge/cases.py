@@ -27,13 +27,16 @@ class Case:
 
 
 def build_cases(
-    activations: torch.Tensor, contexts: Sequence[Sequence[str]], n_shown: int = 8, n_each: int = 5, seed: int = 0
-) -> list[Case]:
+    activations: torch.Tensor, contexts: Sequence[Sequence[str]], n_shown: int = 8, n_each: int = 5, seed: int = 0,
+    groups: Sequence[int] | None = None,
+) -> list[Case]:  # fmt: skip
     """Cases for the meta-latents with enough users, by falling number of users.
 
     ``activations`` ``[n_latents, n_meta]`` are those of the meta-latents on the latents' directions
     (``meta_activations``), ``contexts`` the texts of each latent (``top_contexts``); latents without a text (they never
-    fire) are left out. Of the users of a meta-latent, ``n_each`` drawn at random are held out, the strongest ``n_shown``
+    fire) are left out. ``groups`` ``[n_latents]`` says which latents are about one thing (an entity, say): of each group one
+    latent at most is in a case, so that none is shown and held out; without it latents with the same texts are one group.
+    Of the users of a meta-latent, ``n_each`` drawn at random are held out, the strongest ``n_shown``
     of the others are shown, and as many latents that do not use it are drawn to be held out with them. A meta-latent
     needs at least ``n_each`` + 2 users, and as many latents that do not use it as are held out. Raises ``ConfigError``
     for tables of different length and numbers below 1.
@@ -44,15 +47,19 @@ def build_cases(
         raise ConfigError(
             f"contexts holds {len(contexts)} latents and activations has shape {list(activations.shape)}."
         )
+    if groups is not None and len(groups) != len(contexts):
+        raise ConfigError(f"groups holds {len(groups)} latents and contexts {len(contexts)}: name a group for each.")
     generator = torch.Generator().manual_seed(seed)
     told = torch.tensor([bool(texts) for texts in contexts])
+    same = [tuple(texts) for texts in contexts] if groups is None else list(groups)
     cases = []
     for m in (activations > 0)[told].sum(0).argsort(descending=True, stable=True).tolist():
         users, others = ((told & using).nonzero()[:, 0] for using in (activations[:, m] > 0, activations[:, m] <= 0))
+        users = _one_each(users[torch.randperm(len(users), generator=generator)], same, [])
+        taken = [same[j] for j in (activations[:, m] > 0).nonzero()[:, 0].tolist()]
+        others = _one_each(others[torch.randperm(len(others), generator=generator)], same, taken)[:n_each]
         if len(users) < n_each + 2 or len(others) < n_each:
             continue
-        users = users[torch.randperm(len(users), generator=generator)]
-        others = others[torch.randperm(len(others), generator=generator)][:n_each]
         tested, rest = users[:n_each], users[n_each:]
         rest = rest[activations[rest, m].argsort(descending=True, stable=True)][:n_shown]
         mixed = torch.cat([tested, others])[torch.randperm(2 * n_each, generator=generator)].tolist()
@@ -65,3 +72,13 @@ def build_cases(
             )
         )
     return cases
+
+
+def _one_each(latents: torch.Tensor, group: Sequence[object], taken: Sequence[object]) -> torch.Tensor:
+    """The first latent of each group, in the order given, without the groups that are taken."""
+    seen, kept = set(taken), []
+    for j in latents.tolist():
+        if group[j] not in seen:
+            seen.add(group[j])
+            kept.append(j)
+    return torch.tensor(kept, dtype=torch.int64)

@@ -64,7 +64,9 @@ class Endpoint:
 
     def key(self) -> str:
         """The key from the environment; ``ConfigError`` names the variable when it is not set."""
-        key = os.environ.get(self.key_env, "")
+        key = os.environ.get(self.key_env, "").strip()  # a key read from a file often ends in a line break
+        if key and not (key.isascii() and key.isprintable()):
+            raise ConfigError(f"the key in {self.key_env} has characters that no key has: set it again.")
         if not key:
             raise ConfigError(
                 f"no key for {self.base_url}: set the environment variable {self.key_env} "
@@ -79,7 +81,7 @@ class Judge:
     def __init__(self, endpoint: Endpoint, cache: str | Path) -> None:
         self.endpoint, self.cache = endpoint, Path(cache)
         self.n_asked = 0
-        """Requests that this object has sent."""
+        """Questions that this object has put to the endpoint, retries after a failure not counted."""
         self._client: OpenAI | None = None
 
     def ask(self, prompt: str, parse: Callable[[str], T]) -> T:
@@ -137,7 +139,8 @@ class Judge:
             found: Any = client.chat.completions.create(
                 model=where.model, messages=messages, temperature=where.temperature, max_tokens=where.max_tokens
             )
-            text = found.choices[0].message.content
+            choice = found.choices[0]
+            _ = choice.message.content
         except (openai.AuthenticationError, openai.PermissionDeniedError) as exc:
             raise JudgeError(f"{where.base_url} refuses the key in {where.key_env}: set another one.") from exc
         except openai.APITimeoutError as exc:
@@ -145,12 +148,25 @@ class Judge:
                 f"{where.base_url} did not answer within {where.timeout:g} s, {where.retries + 1} times. {kept}"
             ) from exc
         except openai.APIConnectionError as exc:
-            raise JudgeError(f"{where.base_url} cannot be reached ({exc.__cause__ or exc}). {kept}") from exc
+            raise JudgeError(
+                f"{where.base_url} cannot be reached ({self._short(exc.__cause__ or exc)}). {kept}"
+            ) from exc
         except openai.APIStatusError as exc:
-            raise JudgeError(f"{where.base_url} answers with status {exc.status_code} ({_short(exc)}). {kept}") from exc
+            text = f"{where.base_url} answers with status {exc.status_code} ({self._short(exc)}). {kept}"
+            raise JudgeError(text) from exc
         except (openai.APIError, AttributeError, IndexError, TypeError, ValueError) as exc:
-            raise JudgeError(f"{where.base_url} answers in a form that is not the chat API's ({_short(exc)}).") from exc
-        return text or ""
+            why = self._short(exc)
+            raise JudgeError(f"{where.base_url} answers in a form that is not the chat API's ({why}).") from exc
+        if choice.finish_reason == "length":
+            raise JudgeError(
+                f"a reply of {where.model} was cut off at {where.max_tokens} tokens: raise max_tokens. {kept}"
+            )
+        return choice.message.content or ""
+
+    def _short(self, exc: BaseException) -> str:
+        """One line of somebody else's message, the key not in it."""
+        text = " ".join(str(exc).split()).replace(self.endpoint.key(), "***")
+        return text if len(text) <= 200 else text[:200] + "..."
 
     def _open(self) -> OpenAI:
         if self._client is None:
@@ -163,11 +179,6 @@ class Judge:
                 base_url=where.base_url, api_key=where.key(), timeout=where.timeout, max_retries=where.retries
             )
         return self._client
-
-
-def _short(exc: Exception) -> str:
-    text = " ".join(str(exc).split())
-    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def _checksum(text: str) -> str:

@@ -35,16 +35,20 @@ class Estimate:
     """At most: every reply as long as it is allowed to be."""
 
     def price(self, prices: Prices) -> float:
-        """What the requests cost at most."""
+        """What the requests cost when every reply is as long as allowed and can be read (else it is asked for again)."""
         return (self.input_tokens * prices.input + self.output_tokens * prices.output) / 1e6
 
     def told(self, prices: Prices) -> str:
         """One line for people, with the price where prices are known."""
         line = (
             f"{self.n_requests:,} requests to send ({self.n_kept:,} replies are kept already), about "
-            f"{self.input_tokens:,} tokens in and at most {self.output_tokens:,} out"
+            f"{self.input_tokens:,} tokens in and up to {self.output_tokens:,} out"
         )
-        return f"{line}: at most {self.price(prices):.2f}" if prices != Prices() else line
+        return (
+            f"{line}: about {self.price(prices):.2f}, more if replies must be asked for again"
+            if prices != Prices()
+            else line
+        )
 
 
 def tokens(text: str) -> int:

@@ -83,10 +83,13 @@ def estimate(cases: Sequence[Case], judge: Judge) -> Estimate:
     known = [judge.known(explain_prompt(case), _explanation) for case in cases]
     readable = [text for text in known if text is not None]
     for case, text in zip(cases, known, strict=True):
-        explanations = [text or _LIKELY, (_other(text, readable) if text else None) or _LIKELY]
+        explanations = [text or _LIKELY]
+        if len(cases) > 1:  # a case alone has no other's explanation for its control
+            explanations.append((_other(text, readable) if text else None) or _LIKELY)
         prompts = [explain_prompt(case), *(detect_prompt(case, e) for e in explanations)]
         n_all += len(prompts)
-        asked += [p for p, parse in zip(prompts, _parsers(case), strict=True) if judge.known(p, parse) is None]
+        parsers = _parsers(case)[: len(prompts)]
+        asked += [p for p, parse in zip(prompts, parsers, strict=True) if judge.known(p, parse) is None]
     return Estimate(
         n_requests=len(asked),
         n_kept=n_all - len(asked),

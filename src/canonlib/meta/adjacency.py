@@ -36,7 +36,7 @@ class Overlap:
     threshold: float
     """Cosine from which a latent counts as near a latent of the smaller SAE."""
     by_chance: float
-    """Share of common edges expected if the two graphs had nothing to do with one another: edges over pairs."""
+    """``share`` expected if the two graphs had nothing to do with one another."""
 
     @property
     def share(self) -> float:
@@ -64,7 +64,7 @@ def shared_part_overlap(
         n_near=near.nnz,
         n_common=shared.multiply(near).nnz,
         threshold=threshold,
-        by_chance=near.nnz / (len(rows) * (len(rows) - 1) / 2),
+        by_chance=2 * shared.nnz * near.nnz / (shared.nnz + near.nnz) / (len(rows) * (len(rows) - 1) / 2),
     )
 
 

@@ -1,18 +1,18 @@
 """Other lists of parts: what would directions look like in pieces that no meta-SAE has learnt?
 
-A *list of parts* is a matrix of unit directions. ``pursue`` writes each decoder direction as mean + k parts, by
-orthogonal matching pursuit, the same for every list, so that lists can be compared at equal sparsity and without a
-trained encoder (the sparse regression that the meta-SAE post suggests and leaves undone).
+A *list of parts* is a matrix of unit directions. ``pursue`` writes each decoder direction as mean + at most k parts, by
+orthogonal matching pursuit with coefficients of at least zero (as a meta-SAE's activations are), the same for every list,
+so that lists can be compared at equal sparsity and without a trained encoder (the sparse regression that the meta-SAE post
+suggests and leaves undone). scikit-learn's pursuit knows no sign; scipy's non-negative least squares fits the
+coefficients.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from sae_lens import SAE
 
 _BLOCK = 4096
+_NOTHING = 1e-9
+"""A product of a part with what is left of a unit row that counts as none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pursuit:
-    """Directions written as mean + Σ coefficient · part: ``coefficients`` ``[n_directions, n_parts]``, k of them a row."""
+    """Directions written as mean + Σ coefficient · part: ``coefficients`` ``[n_directions, n_parts]``, none below zero."""
 
     coefficients: torch.Tensor
     variance_explained: float
@@ -35,51 +37,61 @@ class Pursuit:
 
     @property
     def uses(self) -> torch.Tensor:
-        """bool ``[n_directions, n_parts]``: parts with a coefficient above zero. A part taken away is not one that is had."""
+        """bool ``[n_directions, n_parts]``: parts with a coefficient above zero."""
         return self.coefficients > 0
 
 
 def pursue(
     directions: SAE[Any] | torch.Tensor, parts: SAE[Any] | torch.Tensor, k: int, mean: torch.Tensor | None = None
 ) -> Pursuit:
-    """Write each row of ``directions`` ``[n_directions, d_model]`` as ``mean`` + ``k`` of ``parts`` ``[n_parts, d_model]``.
+    """Write each row of ``directions`` ``[n_directions, d_model]`` as ``mean`` + at most ``k`` of ``parts`` ``[n_parts, d_model]``.
 
-    Rows and parts are scaled to unit length. Parts are chosen one at a time, each where it takes most off what is left,
-    all coefficients (of either sign) fitted anew each time: scikit-learn's orthogonal matching pursuit. ``mean``
-    ``[d_model]`` is that of ``directions`` unless given (give the training rows' for rows held out). A row gets fewer
-    than ``k`` where the parts left are sums of those it has. Raises
+    Rows and parts are scaled to unit length. Parts are chosen one at a time, the one whose product with what is left is
+    highest, and all coefficients are fitted anew each time, none below zero; a row is done when no product is above zero.
+    ``mean`` ``[d_model]`` is that of ``directions`` unless given (give the training rows' for rows held out). Raises
     ``ConfigError`` for another d_model, and for ``k`` below 1 or above the number of parts or of dimensions.
     """
-    from sklearn.linear_model import orthogonal_mp_gram
-
     require_positive("k", k)
     rows = unit_rows(directions).double().cpu()
     atoms = unit_rows(parts, rows.shape[1]).double().cpu()
     if k > min(atoms.shape):
         raise ConfigError(f"k = {k} parts asked of {atoms.shape[0]} parts in {atoms.shape[1]} dimensions: lower k.")
     centred = rows - (rows.mean(0) if mean is None else mean.double().cpu())
-    gram = (atoms @ atoms.T).numpy()
-    found = []
-    for part in centred.split(_BLOCK):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Orthogonal matching pursuit ended prematurely", RuntimeWarning)
-            found.append(
-                orthogonal_mp_gram(gram, (atoms @ part.T).numpy(), n_nonzero_coefs=k).reshape(len(atoms), -1).T
-            )
-    coefficients = torch.from_numpy(np.concatenate(found))
+    coefficients = torch.cat([_pursue_block(part, atoms, k) for part in centred.split(_BLOCK)])
     left = (centred - coefficients @ atoms).square().sum()
     return Pursuit(coefficients.float(), float(1 - left / (rows - rows.mean(0)).square().sum()))
 
 
-def principal_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
-    """The first ``n`` principal components ``[n, d_model]`` of the unit rows (fewer where the rows span fewer).
+def _pursue_block(rows: torch.Tensor, atoms: torch.Tensor, k: int) -> torch.Tensor:
+    """Coefficients ``[n_rows, n_parts]``."""
+    from scipy.optimize import nnls
 
-    ``pursue`` uses either sign of a part, so each serves as two. ``seed`` is not used: the answer has no chance in it.
+    left, chosen = rows.clone(), torch.zeros(len(rows), k, dtype=torch.int64)
+    fitted, n_chosen = torch.zeros(len(rows), k, dtype=rows.dtype), torch.zeros(len(rows), dtype=torch.int64)
+    for step in range(k):
+        products = left @ atoms.T
+        products.scatter_(1, chosen[:, :step], -1.0)  # those a row has are fitted: nothing of them is left
+        best = products.max(1)
+        going = ((best.values > _NOTHING) & (n_chosen == step)).nonzero()[:, 0]
+        chosen[going, step], n_chosen[going] = best.indices[going], step + 1
+        for i in going.tolist():
+            support = atoms[chosen[i, : step + 1]].numpy()
+            fitted[i, : step + 1] = torch.from_numpy(nnls(support.T, rows[i].numpy())[0])
+        left[going] = rows[going] - torch.einsum("ik,ikd->id", fitted[going], atoms[chosen[going]])
+    return torch.zeros(len(rows), len(atoms), dtype=rows.dtype).scatter_add_(1, chosen, fitted)
+
+
+def principal_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
+    """The first n/2 principal components of the unit rows and their opposites, ``[n, d_model]``.
+
+    Coefficients are never below zero, so each component needs both. Fewer where the rows span fewer dimensions, and one
+    fewer for an odd ``n``. ``seed`` is not used: the answer has no chance in it.
     """
     require_positive("n", n)
     rows = unit_rows(directions).double()
     _, values, components = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)
-    return components[:n][values[:n] > 1e-9 * values[0]].float()
+    half = components[: n // 2][values[: n // 2] > 1e-9 * values[0]].float()
+    return torch.cat([half, -half])
 
 
 def cluster_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
@@ -120,8 +132,8 @@ def attribute_parts(directions: SAE[Any] | torch.Tensor, holds: torch.Tensor, ri
 
     ``holds`` ``[n_directions, n_facts]`` (bool) says of which facts each latent's entity is an example: the rows are
     fitted as a mean plus one direction for each fact that holds (ridge regression, so that facts that always go together
-    share what they explain). No decomposition that is not told the truth can be expected to do better at naming.
-    Raises ``ConfigError`` for tables of different length, and for facts that hold of no row or of all, which have no
+    share what they explain). Fitted to the rows that they are then judged on, with the truth in hand, they show what a
+    short sum of single directions for facts can say; a list that has to find out starts from less. Raises ``ConfigError`` for tables of different length, and for facts that hold of no row or of all, which have no
     direction.
     """
     rows = unit_rows(directions).double()

@@ -76,6 +76,10 @@ class MetaConfig:
             if getattr(self, field) not in known:
                 raise unknown(field, getattr(self, field), known)
 
+    def rows_per_step(self, n_directions: int) -> int:
+        """Directions that a step takes out of that many: all of them where an epoch has fewer than a batch."""
+        return self.batch_size if self.sampling == "replacement" else min(self.batch_size, n_directions)
+
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON-ready values."""
         return asdict(self)

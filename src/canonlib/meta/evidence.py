@@ -56,8 +56,8 @@ def output_words(
 ) -> list[list[str]]:
     """For each direction ``[n, d_model]`` the ``k`` tokens that it raises most, seen through the unembedding.
 
-    The logit lens: direction times the final norm's weight (1 where it is folded) times ``W_U``, less the mean over the
-    vocabulary. ``words[id]`` is a token's text. Raises ``ConfigError`` for another d_model and for ``k`` below 1 or above
+    The logit lens: direction (less its mean where the final norm is a LayerNorm) times that norm's weight (1 where it is
+    folded) times ``W_U``. ``words[id]`` is a token's text. Raises ``ConfigError`` for another d_model and for ``k`` below 1 or above
     the number of words.
     """
     require_positive("k", k)
@@ -65,9 +65,10 @@ def output_words(
     if k > len(words) or len(words) > unembed.shape[1]:
         raise ConfigError(f"k is {k}, with {len(words)} words for a vocabulary of {unembed.shape[1]}: ask for fewer.")
     rows = unit_rows(directions, unembed.shape[0]).to(unembed.device)
+    if str(getattr(getattr(lm, "cfg", None), "normalization_type", "")).startswith("LN"):
+        rows = rows - rows.mean(1, keepdim=True)
     weight = getattr(getattr(lm, "ln_final", None), "weight", None)
-    logits = (rows if weight is None else rows * weight.detach().float()) @ unembed
-    logits = (logits - logits.mean(1, keepdim=True))[:, : len(words)]
+    logits = (rows if weight is None else rows * weight.detach().float()) @ unembed[:, : len(words)]
     return [[words[i] for i in top] for top in logits.topk(k, dim=1).indices.tolist()]
 
 

@@ -9,6 +9,7 @@ q-values (Benjamini and Hochberg) say which share of the names accepted so far a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -69,7 +70,7 @@ def name_meta_latents(
     truth: torch.Tensor,
     facts: Sequence[str],
     entities: torch.Tensor | None = None,
-    n_permutations: int = 1000,
+    n_permutations: int | None = None,
     seed: int = 0,
     groups: torch.Tensor | None = None,
 ) -> list[MetaName]:
@@ -80,13 +81,15 @@ def name_meta_latents(
     ``entities`` ``[n_entity_latents]`` (whole numbers) says whose latent each is: latents of one entity share its facts
     in every permutation, as they do in truth. Without it each latent counts as an entity of its own, which puts chance
     too low where entities have several latents. ``groups`` ``[n_entity_latents]`` (whole numbers) says of which kind the
-    entity is: facts are dealt within a kind only. Raises ``ConfigError`` for tables of different length, a wrong number
+    entity is: facts are dealt within a kind only. ``n_permutations`` is by default enough for one good name among all
+    meta-latents to pass (``permutations_for``), and a thousand at least. Raises ``ConfigError`` for tables of different length, a wrong number
     of labels, no permutations, or two latents of one entity with different facts or kinds.
     """
     if truth.ndim == 2 and len(facts) != truth.shape[1]:
         raise ConfigError(
             f"facts holds {len(facts)} labels for the {truth.shape[1]} columns of truth: label each column."
         )
+    n_permutations = permutations_for(active.shape[-1]) if n_permutations is None else n_permutations
     require_positive("n_permutations", n_permutations)
     found = match_facts(active, truth)
     best = found.best_per_latent()
@@ -110,6 +113,11 @@ def name_meta_latents(
             )
         )
     return names
+
+
+def permutations_for(n_tested: int) -> int:
+    """Permutations with which the smallest p-value there is has a q-value below ``FALSE_NAMES``, a thousand at least."""
+    return max(1000, math.ceil(1.2 * n_tested / FALSE_NAMES))
 
 
 def false_discovery(p_values: torch.Tensor, tested: torch.Tensor) -> torch.Tensor:

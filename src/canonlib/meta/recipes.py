@@ -56,7 +56,7 @@ def recipe(name: str, n_latents: int, n_directions: int, **overrides: Any) -> Me
 
     "canonlib" is ``MetaConfig``'s defaults; "paper", "post", "released" and "saebench" are as their sources say (see the
     module). The authors use 2,304 meta-latents on 49,152 latents, SAEBench a quarter as many meta-latents as latents.
-    Batches above the number of directions hold them all. Raises ``ConfigError`` for an unknown name or field.
+    Where an epoch has fewer directions than a batch, a step takes them all (``MetaConfig.rows_per_step``). Raises ``ConfigError`` for an unknown name or field.
 
     >>> recipe("released", n_latents=2304, n_directions=49_152).lr
     0.001

@@ -66,6 +66,8 @@ def stack(saes: Mapping[int, SAE[Any] | torch.Tensor], alive: Mapping[int, torch
     sizes, latents = [], []
     for size, sae in sorted(saes.items()):
         every = unit_rows(sae, rows[0].shape[1] if rows else None)
+        if alive is not None and size not in alive:
+            raise ConfigError(f"alive has no entry for the SAE of {size} latents: give one for each SAE, or none.")
         mask = torch.ones(len(every), dtype=torch.bool) if alive is None else alive[size]
         if mask.shape != (len(every),):
             raise ConfigError(

@@ -157,7 +157,7 @@ def _trainer(
 
     from canonlib.sae.fast import FastTrainer
 
-    size = config.batch_size if config.sampling == "replacement" else min(config.batch_size, len(rows))
+    size = config.rows_per_step(len(rows))
     trainer_config = SAETrainerConfig(
         total_training_samples=config.steps * size,
         train_batch_size_samples=size,

@@ -63,7 +63,7 @@ def score_parts(
     entities: torch.Tensor,
     kinds: torch.Tensor,
     folds: int = 5,
-    n_permutations: int = 600,
+    n_permutations: int | None = None,
     seed: int = 0,
     known: torch.Tensor | None = None,
 ) -> PartScore:
@@ -76,6 +76,7 @@ def score_parts(
     or entities, and as ``name_meta_latents`` does.
     """
     require_positive("folds", folds)
+    _require_same_latents(uses, truth, entities, kinds, known)
     distinct, owner = torch.unique(entities, return_inverse=True)
     if folds < 2 or len(distinct) < folds:
         raise ConfigError(f"folds must be from 2 to the number of entities ({len(distinct)}), got {folds}.")
@@ -105,8 +106,29 @@ def score_parts(
     )
 
 
+def _require_same_latents(
+    uses: torch.Tensor, truth: torch.Tensor, entities: torch.Tensor, kinds: torch.Tensor, known: torch.Tensor | None
+) -> None:
+    for name, values in (("truth", truth), ("entities", entities), ("kinds", kinds)):
+        if len(values) != len(uses):
+            raise ConfigError(f"{name} holds {len(values)} latents and uses {len(uses)}: give a row for each latent.")
+    if truth.ndim != 2 or truth.shape[1] == 0:
+        raise ConfigError(f"truth must be [n_latents, n_facts] with at least one fact, got shape {list(truth.shape)}.")
+    if known is not None and (
+        known.shape != uses.shape[1:] or not bool(((known >= 0) & (known < truth.shape[1])).all())
+    ):
+        raise ConfigError(
+            f"known must name one of {truth.shape[1]} facts for each of {uses.shape[1]} parts, got shape {list(known.shape)}."
+        )
+
+
 def _names(
-    uses: torch.Tensor, truth: torch.Tensor, entities: torch.Tensor, kinds: torch.Tensor, n_permutations: int, seed: int
+    uses: torch.Tensor,
+    truth: torch.Tensor,
+    entities: torch.Tensor,
+    kinds: torch.Tensor,
+    n_permutations: int | None,
+    seed: int,
 ) -> torch.Tensor:
     """Column of the fact that names each part, int64 ``[n_parts]``; -1 for none."""
     columns = [str(i) for i in range(truth.shape[1])]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from canonlib.meta.model import MetaSAE as Trained
     from canonlib.pipeline.run import Run
 
-CODE = (*metastage.CODE, "canonlib.compare", __name__)
+CODE = (*metastage.CODE, __name__)
 TUNING = 500
 """Steps of fine-tuning in the replacement test."""
 POOL = 1 / 8
@@ -114,7 +114,8 @@ def _replaced(run: Run) -> dict[str, float]:
 
     meta, rows = _base(run)
     family = run.family(metastage.BASE)
-    smaller = [family.sae(n).W_dec.detach() for n in family.sizes if n <= POOL * run.tier.meta_base]
+    sizes = [n for n in family.sizes if n <= POOL * run.tier.meta_base]
+    smaller = [metastage.live_rows(run, metastage.BASE, n) for n in sizes]
     if not smaller:
         return {}
     pool = torch.cat(smaller)
@@ -133,6 +134,6 @@ def _overlaps(run: Run) -> list[dict[str, float]]:
     meta, rows = _base(run)
     family, told = run.family(metastage.BASE), []
     for size in (n for n in family.sizes if n < run.tier.meta_base):
-        found = shared_part_overlap(meta, rows, family.sae(size))
+        found = shared_part_overlap(meta, rows, metastage.live_rows(run, metastage.BASE, size))
         told.append({"size": size, "share": found.share, **asdict(found)})
     return told

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from canonlib.errors import unknown
 from canonlib.sae.selectivity import fact_membership, selectivity
 from canonlib.store import Artefact, Build, write_json, write_tensors
 from canonlib.tiers import Tier
@@ -22,7 +23,15 @@ BASE = "batchtopk-entities"
 """The family whose decoder the meta-SAE is trained on."""
 TRAINER = ("canonlib.sae.fast", "canonlib.sae.entries", "canonlib.sae.gradients", "canonlib.sae.preselect",
            "canonlib.sae.select")  # fmt: skip
-CODE = ("canonlib.meta", *TRAINER, "canonlib.world.table", "canonlib.world.match", "canonlib.sae.selectivity", __name__)
+CODE = (
+    "canonlib.meta",
+    "canonlib.compare",
+    *TRAINER,
+    "canonlib.world.table",
+    "canonlib.world.match",
+    "canonlib.sae.selectivity",
+    __name__,
+)
 OWN = 0.5
 """F1 above which a latent of the base SAE answers to an entity."""
 N_BEST = 4
@@ -96,6 +105,8 @@ def seeds(tier: Tier) -> tuple[int, ...]:
 
 def base_artefact(run: Run, seed: int = 0) -> Artefact:
     """The base SAE of that seed; ``ConfigError`` lists the seeds for another."""
+    if seed not in seeds(run.tier):
+        raise unknown("seed", seed, [str(s) for s in seeds(run.tier)])
     if seed == 0 or run.tier.meta_bases is None:
         return run.family(BASE).artefact(run.tier.meta_base)
     return run.family(run.tier.meta_bases.name).artefact(run.tier.meta_base, seed=seed)
@@ -106,6 +117,13 @@ def load_base(run: Run, seed: int = 0) -> SAE[Any]:
     from canonlib.sae import training
 
     return training.load(base_artefact(run, seed).folder)
+
+
+def live_rows(run: Run, family: str, size: int, seed: int = 0) -> torch.Tensor:
+    """Decoder rows ``[n_alive, d_model]`` of the latents that fire in training, of an SAE of a family on entity mentions."""
+    sae = run.family(family).sae(size, seed=seed)
+    rows: torch.Tensor = sae.W_dec.detach()[selectivity(sae, run.data.train.only("entities")).fires > 0]
+    return rows
 
 
 def meta_stage(run: Run, seed: int = 0) -> MetaResult:

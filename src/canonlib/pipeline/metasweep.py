@@ -29,7 +29,7 @@ def sweep_stage(run: Run) -> dict[str, Any]:
     ``sweep`` holds rows with what varies (``vary``: size, k or rows), ``n_latents``, ``k``, ``n_rows``,
     ``variance_explained``, ``variance_held_out``, ``variance_gaussian``, ``variance_gaussian_held_out`` and
     ``dead_fraction``; ``recipes`` rows with ``recipe``, the same variances of the real rows, ``dead_fraction``, ``l0``,
-    ``trained_l0``, ``threshold``, ``trained_threshold``, ``steps``, ``batch_size`` and ``lr``.
+    ``trained_l0``, ``threshold``, ``trained_threshold``, ``steps``, ``batch`` (rows that a step used) and ``lr``.
     """
 
     def build(b: Build) -> None:
@@ -93,5 +93,6 @@ def _recipes(rows: torch.Tensor, ours: MetaConfig) -> Iterator[dict[str, Any]]:
             "recipe": name,
             **{key: getattr(report, key) for key in kept},
             "variance_held_out": held_out_variance(rows, theirs, progress=False)[1],
-            **{key: getattr(theirs, key) for key in ("steps", "batch_size", "lr")},
+            "batch": theirs.rows_per_step(len(rows)),
+            **{key: getattr(theirs, key) for key in ("steps", "lr")},
         }

@@ -13,7 +13,7 @@ from canonlib.sae.selectivity import fact_membership
 from canonlib.store import Build, write_json
 
 if TYPE_CHECKING:
-    from canonlib.meta import PartScore, Pursuit
+    from canonlib.meta import PartScore
     from canonlib.pipeline.run import Run
 
 CODE = (*metastage.CODE, __name__)
@@ -23,6 +23,9 @@ SMALLER = "batchtopk-entities-seeds"
 """The family whose smaller SAEs are set beside the meta-latents, each seed's beside its own; else ``metastage.BASE``."""
 HELD_OUT = 0.2
 """Share of the rows on which lists of parts are judged that were made from the others."""
+SIMILAR = 0.7
+"""Cosine above which the meta-SAE post calls two directions similar."""
+PURSUED = "meta-latents by pursuit"
 ORACLE = "attributes (oracle)"
 
 
@@ -46,8 +49,8 @@ class Scored:
     k: int
     variance_explained: float
     variance_held_out: float | None
-    every: dict[str, Any]
-    """``PartScore`` over all facts."""
+    every: dict[str, Any] | None
+    """``PartScore`` over all facts; None where it was not asked for."""
     rare: dict[str, Any]
     """``PartScore`` over facts that at most a third of their kind has."""
 
@@ -66,8 +69,9 @@ def truth_stage(run: Run, seed: int) -> dict[str, Any]:
     """One seed's findings, from the store or made now.
 
     Keys: ``seed``; ``n_rare`` facts and their labels ``rare``; ``meta``, a ``Scored`` for the meta-SAE at each of ``KS``;
-    ``lists``, one for each other list of parts and k (written by pursuit); ``cosine``, for each smaller SAE the mean
-    highest cosine of meta-latents and of random directions with its latents, and their distance in standard deviations;
+    ``lists``, one for each other list of parts and k (written by pursuit); ``cosine``, for each smaller SAE and the base
+    itself the mean highest cosine of meta-latents with its latents, the share ``above`` 0.7, and for both controls
+    (``random`` directions, ``gaussian`` ones of the rows' covariance) their mean and the distance in standard deviations;
     ``fates``, a ``FactFate`` for each fact.
     """
 
@@ -120,75 +124,93 @@ def _meta_saes(run: Run, seed: int, rows: torch.Tensor, truth: Truth, rare: torc
 
 
 def _lists(run: Run, seed: int, rows: torch.Tensor, truth: Truth, rare: torch.Tensor) -> Iterator[Scored]:
-    """Other lists of parts, all written by pursuit; held out where a list is made from the rows."""
-    from canonlib.meta import attribute_parts, pursue, random_directions
-    from canonlib.meta.baselines import LISTS
+    """Other lists of parts, written by pursuit at each of ``KS``; held out, lists made of rows are made of the others."""
+    from canonlib.meta import attribute_parts, pursue, train_meta_sae
 
-    n, k, meta = run.tier.meta_latents, run.tier.meta_k, run.meta_of(seed).meta.sae.W_dec
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(run.tier.seed + seed))
+    config = metastage.meta_config(run.tier, seed)
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(config.seed))  # as held_out_variance's
     out, kept = order[: int(HELD_OUT * len(rows))], order[int(HELD_OUT * len(rows)) :]
     mean = torch.nn.functional.normalize(rows[kept], dim=1).mean(0)
-    small = min(_sizes(run), key=lambda size: abs(size - n), default=None)
-    lists = {"meta-latents by pursuit": meta}
-    if small is not None:
-        lists[f"latents of the SAE of {small}"] = (
-            run.family(_smaller(run)).sae(small, seed=_known(run, seed)).W_dec.detach()
-        )
-    lists |= {name: make(rows, n, run.tier.seed + seed) for name, make in LISTS.items()}
-    lists["random directions"] = random_directions(meta, run.tier.seed + seed)
-    for name, parts in lists.items():
-        written = pursue(rows, parts, k)
-        apart = pursue(rows[out], LISTS[name](rows[kept], n, run.tier.seed + seed), k, mean) if name in LISTS else None
-        yield _scored(name, k, written, apart, written.uses[truth.place], truth, rare)
+    apart = _made_of(rows[kept], config.n_latents, config.seed)
+    apart[PURSUED] = train_meta_sae(rows[kept], config, progress=False).sae.W_dec
+    for name, parts in _competitors(run, seed, rows).items():
+        for k in (k for k in KS if k <= len(parts)):
+            written = pursue(rows, parts, k)
+            unseen = pursue(rows[out], apart.get(name, parts), k, mean).variance_explained
+            every, rare_only = _scores(written.uses[truth.place], truth, rare, every=k == run.tier.meta_k)
+            yield Scored(name, k, written.variance_explained, unseen, every, rare_only)
     seen = truth.holds.any(0) & ~truth.holds.all(0)
     parts, known = attribute_parts(rows[truth.place], truth.holds[:, seen]), seen.nonzero()[:, 0]
     for k in (k for k in KS if k <= len(parts)):
         written = pursue(rows, parts, k)
-        yield _scored(ORACLE, k, written, None, written.uses[truth.place], truth, rare, known)
+        every, rare_only = _scores(written.uses[truth.place], truth, rare, known)
+        yield Scored(ORACLE, k, written.variance_explained, None, every, rare_only)
 
 
-def _scored(
-    name: str, k: int, written: Pursuit, apart: Pursuit | None, uses: torch.Tensor, truth: Truth, rare: torch.Tensor,
-    known: torch.Tensor | None = None,
-) -> Scored:  # fmt: skip
-    held_out = None if apart is None else apart.variance_explained
-    return Scored(name, k, written.variance_explained, held_out, *_scores(uses, truth, rare, known))
+def _competitors(run: Run, seed: int, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Lists of as many parts as there are meta-latents (of the smaller SAE nearest in size, as many as fire)."""
+    from canonlib.meta import random_directions
+
+    n, meta = run.tier.meta_latents, run.meta_of(seed).meta.sae.W_dec
+    lists = {PURSUED: meta}
+    small = min(_sizes(run), key=lambda size: abs(size - n), default=None)
+    if small is not None:
+        lists[f"latents of the SAE of {small}"] = metastage.live_rows(run, _smaller(run), small, _known(run, seed))
+    lists |= _made_of(rows, n, run.tier.seed + seed)
+    return {**lists, "random directions": random_directions(meta, run.tier.seed + seed)}
+
+
+def _made_of(rows: torch.Tensor, n: int, seed: int) -> dict[str, torch.Tensor]:
+    """The lists that are made of the rows themselves."""
+    from canonlib.meta.baselines import LISTS
+
+    return {name: make(rows, n, seed) for name, make in LISTS.items()}
 
 
 def _scores(
-    uses: torch.Tensor, truth: Truth, rare: torch.Tensor, known: torch.Tensor | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Over all facts, and over the rare ones alone."""
-    every = _score(uses, truth.holds, truth, known)
+    uses: torch.Tensor, truth: Truth, rare: torch.Tensor, known: torch.Tensor | None = None, every: bool = True
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Over all facts (where asked for), and over the rare ones alone."""
+    all_facts = _score(uses, truth.holds, truth, known) if every else None
     if known is None:
-        return every, _score(uses, truth.holds[:, rare], truth, None)
+        return all_facts, _score(uses, truth.holds[:, rare], truth, None)
     column = torch.cumsum(rare, 0) - 1  # where a rare fact stands among the rare
     kept = rare[known]
-    return every, _score(uses[:, kept], truth.holds[:, rare], truth, column[known[kept]])
+    return all_facts, _score(uses[:, kept], truth.holds[:, rare], truth, column[known[kept]])
 
 
 def _score(uses: torch.Tensor, holds: torch.Tensor, truth: Truth, known: torch.Tensor | None) -> dict[str, Any]:
     from canonlib.meta import score_parts
 
+    if holds.shape[1] == 0:  # no fact is rare
+        return {}
     found: PartScore = score_parts(uses, holds, truth.entity, truth.kind, known=known)
     return found.to_json()
 
 
 def _cosines(run: Run, seed: int) -> list[dict[str, float]]:
-    """Meta-latents and random directions beside the latents of each smaller SAE of that seed."""
+    """Meta-latents, random directions and directions of the rows' covariance beside the latents of each SAE of that seed."""
     from canonlib.compare import max_cosine
-    from canonlib.meta import random_directions
+    from canonlib.meta import gaussian_directions, random_directions
 
-    meta = run.meta_of(seed).meta.sae.W_dec
-    luck = random_directions(meta, run.tier.seed + seed)
+    stage = run.meta_of(seed)
+    meta, base = stage.meta.sae.W_dec, metastage.load_base(run, seed).W_dec.detach()[stage.alive]
+    centred = torch.nn.functional.normalize(base, dim=1)
+    controls = {
+        "random": random_directions(meta, run.tier.seed + seed),
+        # As a meta-latent is, a direction from the mean of the rows to one of them.
+        "gaussian": (gaussian_directions(base, run.tier.seed + seed) - centred.mean(0))[: len(meta)],
+    }
+    sizes = {n: metastage.live_rows(run, _smaller(run), n, _known(run, seed)) for n in _sizes(run)}
     rows = []
-    for size in _sizes(run):
-        sae = run.family(_smaller(run)).sae(size, seed=_known(run, seed))
-        ours, theirs = max_cosine(meta, sae).double(), max_cosine(luck, sae).double()
-        spread = ((ours.var() + theirs.var()) / 2).sqrt()
-        effect = float((ours.mean() - theirs.mean()) / spread)
-        rows.append({"size": size, "meta": float(ours.mean()), "random": float(theirs.mean()), "effect": effect,
-                     "above": float((ours > 0.7).double().mean())})  # fmt: skip
+    for size, latents in {**sizes, run.tier.meta_base: base}.items():
+        ours = max_cosine(meta, latents).double()
+        row = {"size": size, "meta": float(ours.mean()), "above": float((ours > SIMILAR).double().mean())}
+        for name, directions in controls.items():
+            theirs = max_cosine(directions, latents).double()
+            spread = ((ours.var() + theirs.var()) / 2).sqrt()
+            row |= {name: float(theirs.mean()), f"effect_{name}": float((ours.mean() - theirs.mean()) / spread)}
+        rows.append(row)
     return rows
 
 

@@ -65,7 +65,7 @@ class Local:
                         future.result()
                     _drain(told, bar)
             except BaseException:
-                stop(pool, running)
+                stop(pool)
                 raise
         bar.end()
 

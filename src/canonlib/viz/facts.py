@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from canonlib.intervals import Interval
 
+_SYMBOLS = ("square", "diamond", "triangle-up", "x", "star", "cross", "triangle-down")
+
 
 class Said(NamedTuple):
     """One list of parts at one number of active parts: recall and precision over seeds, and the label of its point."""
@@ -33,8 +35,8 @@ def truth_figure(lists: Mapping[str, Sequence[Said]], *, title: str, colors: Map
     """
     if not any(lists.values()):
         raise ConfigError("lists must hold at least one point.")
-    figure = new_figure(title, alt, x="recall: share of an entity's facts that are said",
-                        y="precision: share of what is said that is true", height=height)  # fmt: skip
+    figure = new_figure(title, alt, x="recall of an entity's facts", y="precision of what is said", height=height)  # fmt: skip
+    symbols = iter(_SYMBOLS * len(lists))  # points of one colour are told apart by their shapes
     for name, points in lists.items():
         known = [p for p in points if p.precision.n]
         color, several = colors.get(name, CONTROL), len(known) > 1
@@ -42,7 +44,8 @@ def truth_figure(lists: Mapping[str, Sequence[Said]], *, title: str, colors: Map
             x=_values(known, "recall"), y=_values(known, "precision"), name=name,
             mode="lines+markers+text" if several else "markers", text=[p.label for p in known],
             textposition="top center", textfont={"size": 12, "color": legible(color)},
-            line={"color": color, "width": 2}, marker={"color": color, "size": 9 if several else 8},
+            line={"color": color, "width": 2}, marker={"color": color, "size": 9 if several else 8,
+                                                            "symbol": "circle" if several else next(symbols)},
             error_x={"array": _half(known, "recall"), "color": color, "thickness": 1},
             error_y={"array": _half(known, "precision"), "color": color, "thickness": 1},
             customdata=[f"{name}, {p.label}<br>precision {p.precision:.0%}<br>recall {p.recall:.1%}" for p in known],
@@ -63,6 +66,9 @@ def fate_scatter(readable: Mapping[str, float], found: Mapping[str, float], seed
     """
     if not readable or set(readable) != set(found) or set(readable) != set(seeds):
         raise ConfigError("readable, found and seeds must hold the same facts, and at least one.")
+    unread = [fact for fact in marked if not np.isfinite(readable.get(fact, float("nan")))]
+    if unread:
+        raise ConfigError(f"marked names {unread[0]!r}, which has no AUC in readable: mark facts that are drawn.")
     figure = new_figure(title, alt, x="AUC of a probe on the directions", y="F1 of the best meta-latent", height=height)
     for name, color, wanted in (("never a name", CONTROL, False), ("a name in some seed", META, True)):
         facts = [f for f in readable if (seeds[f] > 0) == wanted and np.isfinite(readable[f])]

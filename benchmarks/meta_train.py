@@ -1,0 +1,110 @@
+"""Training a meta-SAE at the paper's scale: rows per second beside SAELens's trainer, the same start, batches and recipe.
+
+    python benchmarks/meta_train.py                     # 49,152 x 768, 2,304 meta-latents, batches of 16,384
+    python benchmarks/meta_train.py --full              # and then canonlib's whole training, 2,000 steps
+
+Contestants take turns, --block steps at a time, in one process: canonlib's meta-SAE trainer; SAELens's ``SAETrainer`` on
+the same ``BatchTopKTrainingSAE`` in float32; and the same under bfloat16 autocast, which is how SAEBench's
+``meta_structure`` trains. All start from one SAE and see the same batches, so that after the same steps they should
+explain the same: that is measured, in sample, by the highest activations of each batch. The decoder is made up: rows that
+are sums of four of a tenth as many hidden directions, with noise. One JSON file per run goes to benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import time
+from typing import Any
+
+import torch
+from meta_structure import by_batches, made_up
+from train_report import write_result
+
+from canonlib.meta import MetaConfig, recipe, train_meta_sae
+from canonlib.meta import training as meta_training
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--shape", default="49152x768", help="latents x d_model of the decoder (default 49152x768)")
+    add("--meta-latents", type=int, default=2_304)
+    add("--batch", type=int, default=16_384)
+    add("--warm", type=int, default=12, help="steps of each that are not timed (default 12): thresholds settle in them")
+    add("--rounds", type=int, default=3, help="turns of each contestant that are timed (default 3)")
+    add("--block", type=int, default=4, help="steps in a turn (default 4)")
+    add("--full", action="store_true", help="afterwards, canonlib's whole training of 2,000 steps")
+    add("--threads", type=int, default=torch.get_num_threads())
+    return parser.parse_args()
+
+
+def contestants(rows: torch.Tensor, config: MetaConfig) -> dict[str, Any]:
+    """Trainers by name, from one start, each with its own copy of the stream."""
+    from sae_lens.training.sae_trainer import SAETrainer
+
+    def stream() -> torch.Generator:
+        return torch.Generator().manual_seed(1)
+
+    torch.manual_seed(config.seed)
+    start = meta_training._starting_sae(rows, torch.arange(len(rows)), config, torch.Generator().manual_seed(0))
+    ours = meta_training._trainer(copy.deepcopy(start), rows, config, stream())
+    found: dict[str, Any] = {"canonlib": ours}
+    for name, autocast in (("saelens", False), ("saelens_autocast", True)):
+        settings = copy.copy(ours.cfg)
+        settings.autocast = autocast
+        found[name] = SAETrainer(
+            settings, copy.deepcopy(start), meta_training._batches(rows, config.batch_size, config, stream())
+        )
+    return found
+
+
+def turn(trainer: Any, steps: int) -> float:
+    batches = [next(trainer.data_provider) for _ in range(steps)]
+    start = time.perf_counter()
+    for batch in batches:
+        trainer.step(batch)
+        trainer.n_training_steps += 1
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    rows = made_up(args.shape)
+    config = recipe("released", args.meta_latents, len(rows), batch_size=args.batch)
+    trainers = contestants(rows, config)
+    seconds: dict[str, list[float]] = {name: [] for name in trainers}
+    for i in range(args.rounds + 1):
+        for name, trainer in trainers.items():
+            steps = args.block if i else args.warm
+            took = turn(trainer, steps)
+            if i:
+                seconds[name].append(took)
+            print(f"round {i}, {name}: {took / steps:.2f} s a step", flush=True)
+    measured = {
+        "decoder": {"n_latents": len(rows), "d_model": rows.shape[1]},
+        "meta_latents": args.meta_latents,
+        "batch": args.batch,
+        "steps_each": args.warm + args.rounds * args.block,
+        "rows_per_second": {n: args.block * args.batch / statistics.median(s) for n, s in seconds.items()},
+        "times_as_fast": {
+            n: statistics.median(a / b for a, b in zip(s, seconds["canonlib"]))
+            for n, s in seconds.items()
+            if n != "canonlib"
+        },
+        "variance_explained": {n: by_batches(t.sae, rows, config.k, args.batch) for n, t in trainers.items()},
+        "seconds": seconds,
+    }
+    if args.full:
+        start = time.perf_counter()
+        report = train_meta_sae(rows, config).report
+        measured["full"] = {"steps": config.steps, "seconds": time.perf_counter() - start,
+                            "variance_explained": report.variance_explained, "dead_fraction": report.dead_fraction,
+                            "threshold": report.threshold, "l0": report.l0}  # fmt: skip
+    write_result("meta_train", f"meta-train-{len(rows)}x{rows.shape[1]}-{args.meta_latents}", args.threads, measured)
+
+
+if __name__ == "__main__":
+    main()
