@@ -14,7 +14,9 @@ from typing import Any
 import torch
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "canonlib", "sae-lens", "dictionary-learning", "overcomplete")
+PACKAGES = (
+    "torch", "numpy", "scipy", "scikit-learn", "canonlib", "sae-lens", "sae-bench", "dictionary-learning", "overcomplete",
+)  # fmt: skip
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 
 

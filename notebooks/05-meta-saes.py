@@ -244,7 +244,7 @@ meta-latents has fewer parts than its size says.""")
 # %%
 sweep = run.meta_sweep["sweep"]
 rows = [{**row, "lead": row["variance_held_out"] - row["variance_gaussian_held_out"]} for row in sweep]
-kinds = {"size": "meta-latents", "k": "active on average", "rows": "directions"}
+kinds = {"size": "meta-latents", "k": "active meta-latents", "rows": "directions"}
 value = {"size": "n_latents", "k": "k", "rows": "n_rows"}
 
 # %% tags=["hide-input"]
@@ -268,9 +268,9 @@ most = max(reach, key=reach.get)
 ratio = max(row["variance_explained"] / row["variance_gaussian"] for row in rows)
 few, many = by["rows"][0], by["rows"][-1]
 at_best = max(by["size"], key=lambda row: row["variance_held_out"])
-viz.say(f"""In sample, the choice of {kinds[most]} moves the number most, by {100 * reach[most]:.0f} points, then
-{" and ".join(f"{kinds[k]} ({100 * reach[k]:.0f})" for k in sorted(reach, key=reach.get) if k != most)}; that of Gaussian
-rows moves along, and the ratio of the two is nowhere above {ratio:.2f}. {run.tier.meta_latents} parts explain
+after = sorted((k for k in reach if k != most), key=reach.get, reverse=True)
+viz.say(f"""In sample, the number of {kinds[most]} moves the variance explained most, by {100 * reach[most]:.0f} points, then
+that of {" and of ".join(f"{kinds[k]} ({100 * reach[k]:.0f})" for k in after)}; what is explained of Gaussian rows moves along, and the ratio of the two is nowhere above {ratio:.2f}. {run.tier.meta_latents} parts explain
 {few["variance_explained"]:.0%} of {few["n_rows"]} rows and {many["variance_explained"]:.0%} of {many["n_rows"]}, but
 {few["variance_held_out"]:.0%} and {many["variance_held_out"]:.0%} of rows held out: a list of parts can memorise. Of the sizes
 tried, {at_best["n_latents"]} parts do best on rows held out. **A variance explained without k, the numbers of rows and parts,
@@ -344,7 +344,8 @@ rows = []
 for m, activation in zip(parts.meta_latents.tolist(), parts.activations.tolist()):
     true = "–" if not names[m].beyond_chance else "yes" if viz.fact_holds(names[m].fact, person) else "no"
     fact_rate = truth[:, labels.index(names[m].fact)][~cities if person_is_one else cities].double().mean().item()
-    row = {**names[m].to_json(), "activation": activation, "true": true, "rate": fact_rate}
+    row = {**names[m].to_json(), "activation": activation, "true": true}
+    row["rate"] = fact_rate if names[m].beyond_chance else None
     rows.append({**row, "fact": names[m].fact if names[m].beyond_chance else "unnamed"})
 columns = {"meta_latent": ("part", ""), "activation": ("$a_m$", ".2f"), "fact": ("best fact", ""), "f1": ("F1", ".2f"),
            "q_value": ("q", ".3f"), "true": ("true?", ""), "rate": ("true of its kind", ".0%")}  # fmt: skip
@@ -638,8 +639,9 @@ judge = Judge(Endpoint("http://localhost:8000/v1", "your-model"), cache="replies
 print(explain_prompt(cases[0]))
 
 # %% tags=["hide-input"]
-viz.say(f"""For {len(cases)} meta-latents with enough users: {estimate(cases, judge).told(Prices(1.0, 4.0))} in the currency
-of the prices, had a million tokens in cost 1 and a million out 4.""")
+needed = estimate(cases, judge)
+viz.say(f"""For {len(cases)} meta-latents with enough users: {needed.told(Prices())}. If a million tokens in cost 1 and a million
+out 4, that would be about {needed.price(Prices(1.0, 4.0)):.2f}.""")
 
 # %% [markdown]
 # ## Doubt

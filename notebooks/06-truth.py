@@ -255,26 +255,32 @@ viz.claim_box(claim(run, "meta-truth"))
 # %% tags=["hide-input"]
 lift, said = (lambda row: row["rare"].get("lift")), (lambda row: row["rare"].get("recall"))
 pursued, lucky = others[0], "random directions"
-times = {name: scored(run, name, k, lift).mean for name in ("meta-latents", metatruth.ORACLE, *others)}
-recalls = {name: scored(run, name, k, said).mean for name in times}
-n_facts, by_k = len(run.meta_truth[0]["rare"]), {n: scored(run, "meta-latents", n, lift).mean for n in metatruth.KS}
-rest = {name: recalls[name] for name in others[1:]}
-second = max(rest, key=rest.get)
-viz.say(f"""Three things to take from it. **One**: at the paper's k = {k}, what a named part says is true
-{times["meta-latents"]:.1f} times as often as by chance, and it says {
-    recalls["meta-latents"]:.0%} of the rare facts; with the
-truth in hand, as many parts a row (from a list of some {n_facts}) reach {times[metatruth.ORACLE]:.1f} times and
-{recalls[metatruth.ORACLE]:.0%}. **Two**: k trades the one for the other, from {by_k[1]:.1f} times chance at k = 1 to
-{by_k[8]:.1f} at k = 8. **Three**: look at both columns. Random directions reach {
-    times[lucky]:.1f} times chance, because the
-few that pass the test for a name do cut the entities along some fact; but they say {
-    recalls[lucky]:.1%} of the facts. And
-written by pursuit, the meta-SAE's own directions say {recalls[pursued]:.1%}, where {second} say {rest[second]:.1%}: {
-    "so what the meta-SAE says beyond other lists, its encoder says. It decides for all rows alike who has a part, and that "
-    "is what a name needs; its directions, chosen row by row, say no more than those of other lists"
-    if recalls[pursued] < 1.25 * rest[second]
-    else "its directions say more than other lists even without its encoder"
-}.""")
+times = {name: scored(run, name, k, lift) for name in ("meta-latents", metatruth.ORACLE, *others)}
+recalls = {name: scored(run, name, k, said) for name in times}
+by_k = {n: scored(run, "meta-latents", n, lift).mean for n in metatruth.KS}
+ones = {name: scored(run, name, 1, lift).mean for name in ("meta-latents", lucky)}
+like_luck = times["meta-latents"].low <= times[lucky].high and recalls["meta-latents"].low <= 1.5 * recalls[lucky].high
+viz.say(f"""Four things to take from it. **One**: at the paper's k = {k}, what a named part says is true
+{times["meta-latents"].mean:.1f} times as often as by chance, and it says {
+    recalls["meta-latents"].mean:.0%} of the rare facts;
+with the truth in hand, as many parts a row (from a list of some {len(run.meta_truth[0]["rare"])}) reach
+{times[metatruth.ORACLE].mean:.1f} times and {
+    recalls[metatruth.ORACLE].mean:.0%}. **Two**: k trades the one for the other, from
+{by_k[1]:.1f} times chance at k = 1 to {
+    by_k[8]:.1f} at k = 8. **Three**: names that are true more often than by chance are no
+proof that the parts were worth finding. *Random directions* reach {times[lucky].mean:.1f} times chance and say
+{recalls[lucky].mean:.0%}, {
+    "which is hard to tell from the meta-SAE: in so few dimensions any direction cuts the entities along some fact, and the "
+    "test for a name picks those that do"
+    if like_luck
+    else "well below the meta-SAE"
+}. At k = 1 the difference is plainer ({ones["meta-latents"]:.1f} times chance against {
+    ones[lucky]:.1f}). **Four**: written by
+pursuit instead of its own encoder, the meta-SAE's directions say {recalls[pursued].mean:.0%}. {
+    "An encoder decides by one rule who has a part, and that is what a name needs."
+    if recalls[pursued].mean < recalls["meta-latents"].mean
+    else "So its encoder adds nothing to what is said."
+}""")
 
 # %% [markdown]
 # ## Which facts are never found, and why?
@@ -332,22 +338,18 @@ named_share = mean_interval(
     share_of_variance(f) for f in rare_ones if seeds_named[f] and truth[:, labels.index(f)].any()
 )
 clear_share = mean_interval(share_of_variance(f) for f in clear)
-viz.say(f"""{len(never)} of {len(found)} facts never become a name in {len(fates)} seeds. {
-    len(letters)
-} of them are first
-letters, which the probe hardly finds either (AUC {
-    mean_interval(readable[f] for f in letters).mean:.2f} on average): the model
-has little use for the spelling of a name. {len(unknown)} hold of so few entities that they cannot be probed. But
-{len(clear)} rare facts are as clear as anything (AUC of 0.9 or more), among them {
-    ", ".join(clear[:4])
-}: they are in the
-directions, and no part stands for them. The difference to those that do name a part in some seed is in how much they weigh:
-such a fact accounts for {clear_share.mean:.1%} of the variance of the directions on average, {
-    "less than" if clear_share.high < named_share.low else "no clear difference to"
-} the {named_share.mean:.1%} of rare facts that are named. A list of {
-    meta.n_latents
-} parts is spent where it explains most.
-**"Not found by a meta-SAE" does not mean "not there".**""")
+heavy = clear_share.high < named_share.low
+weight = ": a list of parts is spent where it explains most" if heavy else (
+    ", which is no clear difference. Some go with a fact that does name a part (a country with its language); for others, "
+    "exercise 3 looks at pairs of parts"
+)  # fmt: skip
+auc = mean_interval(readable[f] for f in letters).mean
+viz.say(f"""{len(never)} of {len(found)} facts never become a name in {len(fates)} seeds. {len(letters)} of them are first
+letters, which the probe hardly finds either (AUC {auc:.2f} on average): the model has little use for the spelling of a name.
+{len(unknown)} hold of so few entities that they cannot be probed. But {len(clear)} rare facts are as clear as anything (AUC of
+0.9 or more), among them {", ".join(clear[:4])}: they are in the directions, and no part stands for them. Do they weigh too
+little? Such a fact accounts for {clear_share.mean:.1%} of the variance of the directions on average, rare facts that name a
+part in some seed for {named_share.mean:.1%}{weight}. **"Not found by a meta-SAE" does not mean "not there".**""")
 
 # %% [markdown]
 # ## Would another list do?
@@ -362,9 +364,10 @@ from canonlib.meta import principal_parts, pursue
 rows = base.W_dec.detach()[run.meta.alive]
 unit = decoder_directions(rows).double()
 centred = unit - unit.mean(0)
-parts = principal_parts(rows, meta.n_latents).double()[: meta.n_latents // 2]  # the other half are their opposites
-best = (centred @ parts.T).square().topk(k, dim=1).values.sum() / centred.square().sum()
-assert abs(float(best) - pursue(rows, parts, k).variance_explained) < 1e-5
+components = principal_parts(rows, meta.n_latents)  # the second half are the opposites of the first
+products = centred @ components[: len(components) // 2].double().T
+best = products.square().topk(k, dim=1).values.sum() / centred.square().sum()
+assert abs(float(best) - pursue(rows, components, k).variance_explained) < 1e-5
 
 
 # %% tags=["hide-input"]
@@ -394,12 +397,9 @@ viz.say(f"""In sample {first} explain most ({
     explained[first]:.0%}); the latents of a smaller SAE, which never saw a decoder
 direction, explain {explained[others[1]]:.0%} where the meta-SAE's own directions, by pursuit, explain
 {explained[others[0]]:.0%}. On rows held out the meta-SAE explains {apart["meta-latents"].mean:.0%} with its encoder and
-{apart[others[0]].mean:.0%} when pursuit chooses its parts anew for each row; {rival} reach {apart[rival].mean:.0%}. {
-    "So much of the loss on rows held out is the encoder's, which has to guess; and a list of clusters or of rows is no worse "
-    "than one of meta-latents."
-    if apart[others[0]].mean > apart["meta-latents"].mean and apart[rival].mean >= apart[others[0]].mean
-    else "Compare the lists by pursuit with one another, and the meta-SAE with its Gaussian control."
-} **That directions can be written in parts does not single out these parts.**""")
+{apart[others[0]].mean:.0%} when pursuit chooses its parts anew for each row; {rival} reach {apart[rival].mean:.0%}{
+    ", more than either" if apart[rival].mean > max(apart["meta-latents"].mean, apart[others[0]].mean) else ""
+}. **That directions can be written in parts does not single out these parts.**""")
 
 # %% [markdown]
 # ## Nearer to small SAEs than to chance
@@ -433,14 +433,20 @@ viz.line_by_size(
 # %% tags=["hide-input"]
 similar = {size: interval.mean for size, interval in zip(sizes, over["above"])}
 lead = [m.mean - g.mean for m, g in zip(over["meta"], over["gaussian"])]
-viz.say(f"""Against directions of the same covariance the lead is {min(lead):.2f} to {
-    max(lead):.2f}; most of the distance to
-random directions is the shared dimensions. The share of meta-latents with a latent of cosine above 0.7 goes from
-{similar[sizes[0]]:.0%} at {sizes[0]} latents to {similar[sizes[-1]]:.0%} at {sizes[-1]:,}. {
-    "The post saw it fall for the largest SAE, where latents are narrower than meta-latents; here it does not."
+gap = [m.mean - r.mean for m, r in zip(over["meta"], over["random"])]
+mostly = (
+    "most of it is that all of them lie in the few dimensions that latents share"
+    if sum(lead) < sum(gap) / 2
+    else "less than half of it is shared dimensions"
+)
+trend = (
+    "The post saw it fall for the largest SAE, whose latents are narrower than meta-latents; here it does not."
     if similar[sizes[-1]] >= similar[sizes[-2]]
     else "As in the post, it falls for the largest SAE: its latents are narrower than meta-latents."
-}""")
+)
+viz.say(f"""Of the distance between meta-latents and random directions ({min(gap):.2f} to {max(gap):.2f}), directions of the same
+covariance leave {min(lead):.2f} to {max(lead):.2f}: {mostly}. The share of meta-latents with a latent of cosine above 0.7 goes
+from {similar[sizes[0]]:.0%} at {sizes[0]} latents to {similar[sizes[-1]]:.0%} at {sizes[-1]:,}. {trend}""")
 
 # %%
 viz.claim_box(claim(run, "meta-smaller"))
@@ -463,7 +469,7 @@ viz.claim_box(claim(run, "meta-replaced"))
 # %%
 overlap = run.meta_family.summary["overlap"]
 row = min(overlap, key=lambda row: abs(row["size"] - run.tier.meta_base // 16))
-smaller = run.family("batchtopk-entities").sae(row["size"])
+smaller = metastage.live_rows(run, metastage.BASE, row["size"])  # latents that fire in training
 active = run.meta.active[run.meta.alive].float()
 close = (decoder_directions(rows) @ decoder_directions(smaller).T >= row["threshold"]).float()
 shared, near = (torch.triu(m @ m.T > 0, diagonal=1) for m in (active, close))
@@ -603,43 +609,52 @@ of {len(labels)} facts gives away.""")
 #
 # </details>
 #
-# **Solution.** The cell tries every pair of meta-latents for the clearest such fact with at least 15 latents. The best of two
-# thousand pairs fits anything a little, so the fact is dealt anew among its kind two hundred times to see how well.
+# **Solution.** The cell takes the readable fact, of at least 15 latents, that single parts tell worst, and tries every pair of
+# meta-latents. The best of two thousand pairs fits anything a little, so the fact is dealt anew among its kind two hundred
+# times to see how well.
 
 # %% tags=["hide-cell"]
 often = [fact for fact in clear if int(truth[:, labels.index(fact)].sum()) >= 15] or clear or labels
-target = max(often, key=lambda fact: readable[fact] if readable[fact] == readable[fact] else 0.0)
+target = min(often, key=lambda fact: found[fact])
 holds = truth[:, labels.index(target)]
 first, second = torch.triu_indices(meta.n_latents, meta.n_latents, 1)
 together = uses[:, first] & uses[:, second]
 joint, alone = (match_facts(those, holds[:, None]).f1[:, 0] for those in (together, uses))
 i, own = int(joint.argmax()), (kinds == kinds[holds].mode().values).nonzero()[:, 0]
-lucky = []
+dealt_f1 = []
 for _ in range(200):
     dealt = holds.clone()
     dealt[own] = holds[own[torch.randperm(len(own), generator=generator)]]
-    lucky.append(float(match_facts(together, dealt[:, None]).f1.max()))
-p = (1 + sum(value >= float(joint[i]) for value in lucky)) / 201
+    dealt_f1.append(float(match_facts(together, dealt[:, None]).f1.max()))
+p = (1 + sum(value >= float(joint[i]) for value in dealt_f1)) / 201
 viz.say(f"""{target}: the best single meta-latent has an F1 of {float(alone.max()):.2f}, the best pair ({
     int(first[i])
 } and
-{int(second[i])}) {float(joint[i]):.2f}; by chance the best pair has {sum(lucky) / 200:.2f} (p = {p:.3f}). {
+{int(second[i])}) {float(joint[i]):.2f}; by chance the best pair has {sum(dealt_f1) / 200:.2f} (p = {p:.3f}). {
     "The pair tells it better than either part, and better than chance: a fact can live in a combination of parts, and no "
     "list of names of single parts shows it."
     if joint[i] > alone.max() and p < 0.05
-    else "The pair shows no more than a search over so many pairs would show of anything."
+    else "Better than chance, but no better than the best part alone: this fact is spread over more than two."
+    if p < 0.05
+    else "That is no more than a search over so many pairs would show of anything."
 }""")
 
 # %% [markdown]
 # ## Summary
-#
-# - Count names with judges that did not choose them, against chance within a kind, and beside an oracle. Multiples of
-#   chance without recall, or recall without precision, each tell half.
+
+# %% tags=["hide-input"]
+viz.say(f"""Named parts are true {times["meta-latents"].mean:.1f} times as often as by chance at k = {k} and say
+{recalls["meta-latents"].mean:.0%} of the rare facts; directions told the truth {times[metatruth.ORACLE].mean:.1f} times and
+{recalls[metatruth.ORACLE].mean:.0%}; random directions {times[lucky].mean:.1f} times and {recalls[lucky].mean:.0%}.""")
+
+# %% [markdown]
+# - Count names with judges that did not choose them, against chance within a kind, beside a list that was told the truth, and
+#   beside lists that mean nothing. Precision without recall, or either without such lists, tells half.
 # - Most attributes can be read off the directions by a linear probe; a meta-SAE names some of them and misses many.
 # - Meta-latents resemble latents of smaller SAEs, but neither those nor another seed's meta-latents are the same parts.
 #   Latents are not atoms; that does not make meta-latents the atoms.
 #
-# **On Monday.** Never act on a part's name without its base rate, without judges that did not choose it, and without a
-# second seed.
+# **On Monday.** Never act on a part's name without its base rate, without judges that did not choose it, without a list of
+# random directions put through the same test, and without a second seed.
 #
 # **Next.** [What we found](07-findings.ipynb): every claim of the book in one table.

@@ -117,4 +117,4 @@ def test_the_command_line_takes_ray(cluster: Any, tmp_path: Path, monkeypatch: p
     done = CliRunner().invoke(app, ["run", "--tier", "world", "--engine", "ray", "--quiet"])
     assert done.exit_code == 0, done.output
     assert "SAE families" in done.output
-    assert len(Store(tmp_path).artefacts(["sae"])) == 12, "10 of the families and the frontier, 2 of another seed"
+    assert len(Store(tmp_path).artefacts(["sae"])) == 13, "10 of the families and the frontier, 3 of another seed"

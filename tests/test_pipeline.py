@@ -285,7 +285,7 @@ from dataclasses import replace
 training.CHECKPOINT_EVERY = 20
 if __name__ == "__main__":
     tier = small_tier()
-    tier = replace(tier, families=tuple(replace(f, steps=int(sys.argv[2])) for f in tier.families), repeats=())
+    tier = replace(tier, families=tuple(replace(f, steps=int(sys.argv[2])) for f in tier.families), repeats=(), meta_bases=None)
     run = Run(tier, Store(sys.argv[1]), progress=False)
     print(len(run.families))
 """

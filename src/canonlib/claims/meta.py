@@ -121,14 +121,16 @@ def meta_split(run: Run) -> Claim:
 def meta_truth(run: Run) -> Claim:
     """Named meta-latents tell the truth."""
     k = run.tier.meta_k
-    ours, oracle = scored(run, "meta-latents", k, lift), scored(run, metatruth.ORACLE, k, lift)
+    ours, oracle, luck = (
+        scored(run, name, k, lift) for name in ("meta-latents", metatruth.ORACLE, "random directions")
+    )
     if ours.n == 0:
         return claim_of(run, None, id="meta-truth", chapter=6, sentence=_TRUTH, reason="this run names no meta-latent")
     holds = ours.mean >= 3
     return claim_of(
         run, holds, id="meta-truth", chapter=6,
         bound=f"three times, at k = {k}; names from other entities, of facts that at most a third of their kind have",
-        sentence=_TRUTH, ours=f"{ours:.1f} times ({ours.n} seeds)",
+        sentence=_TRUTH, ours=f"{ours:.1f} times ({ours.n} seeds; random directions {luck.mean:.1f})",
         reason="" if holds else f"directions fitted to the facts themselves reach {oracle.mean:.1f} times; by k, the "
         f"meta-latents' lift is {_by_k(run)}",
     )  # fmt: skip
