@@ -216,7 +216,7 @@ viz.truth_figure(
 # %% [markdown]
 # **Figure 6.3.** Precision and recall of named parts, rare facts alone, names chosen by other entities. Green: the
 # meta-SAE with 1, 2, 4 and 8 active meta-latents. Purple: attribute directions (the oracle). Blue: latents of a smaller SAE,
-# grey: the other lists, at four parts. Bars are 95% intervals over five seeds.
+# grey: the other lists (by the shape of the point), at four parts. Bars are 95% intervals over five seeds.
 
 
 # %% tags=["hide-input"]

@@ -277,6 +277,7 @@ recipe = replace(run.meta.meta.config, seed=seed + 1, steps=300)
 held_out = variance_explained(train_meta_sae(d[seen], recipe, progress=False), d[unseen])
 
 # %% tags=["remove-input"]
+said = next(c.ours for c in claims if c.id == "meta-truth") or "– not tested in this run"
 s = run.meta.summary
 above = if_holds("meta-facts", "the parts mean something", "it is not certain that the parts mean something")
 atomic = if_holds(
@@ -298,7 +299,9 @@ rows trained on; of Gaussian directions with the same covariance {s["variance_ga
 }. And {above}: their mean best F1 with a
 fact of the table is {s["mean_best_f1"]:.2f}, against {s["chance_best_f1"]:.2f} when facts are dealt at random within
 people and within cities
-({s["n_beyond_chance"]} of {s["n_used"]} have a name beyond chance). **Verdict: {atomic}**""")
+({s["n_beyond_chance"]} of {s["n_used"]} have a name beyond chance). What named parts say of other entities is true {
+    said
+}. **Verdict: {atomic}**""")
 
 # %% [markdown]
 # ## All claims

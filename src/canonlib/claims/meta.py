@@ -62,12 +62,12 @@ def meta_control(run: Run) -> Claim:
     controls = {label: over_seeds(run, f"variance_{name}").mean for name, label in names.items()}
     best = max(controls, key=lambda label: controls[label])
     holds = share >= 2 * controls[best]
-    beyond = "no decomposition can explain" if controls[best] > 0.5 else "would be"
+    beyond = ", and no decomposition explains more than 100%" if controls[best] > 0.5 else ""
     return claim_of(
         run, holds, id="meta-control", chapter=5, bound="at least twice each control's, in sample",
         sentence="A meta-SAE explains at least twice as much of decoder directions as of each control.",
         ours=f"{share:.0%} against " + ", ".join(f"{value:.0%} ({label})" for label, value in controls.items()),
-        reason="" if holds else f"twice the control that comes nearest ({best}), {beyond} {2 * controls[best]:.0%}",
+        reason="" if holds else f"twice the nearest control, {best}, would be {2 * controls[best]:.0%}{beyond}",
     )  # fmt: skip
 
 
