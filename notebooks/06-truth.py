@@ -31,7 +31,6 @@ seed = 0
 import dataclasses
 
 import torch
-from IPython.display import display
 
 from canonlib import tiers, viz
 from canonlib.claims.compute import claim
@@ -260,6 +259,8 @@ recalls = {name: scored(run, name, k, said) for name in times}
 by_k = {n: scored(run, "meta-latents", n, lift).mean for n in metatruth.KS}
 ones = {name: scored(run, name, 1, lift).mean for name in ("meta-latents", lucky)}
 like_luck = times["meta-latents"].low <= times[lucky].high and recalls["meta-latents"].low <= 1.5 * recalls[lucky].high
+
+# %% tags=["hide-input"]
 viz.say(f"""Four things to take from it. **One**: at the paper's k = {k}, what a named part says is true
 {times["meta-latents"].mean:.1f} times as often as by chance, and it says {
     recalls["meta-latents"].mean:.0%} of the rare facts;
@@ -338,6 +339,8 @@ named_share = mean_interval(
     share_of_variance(f) for f in rare_ones if seeds_named[f] and truth[:, labels.index(f)].any()
 )
 clear_share = mean_interval(share_of_variance(f) for f in clear)
+
+# %% tags=["hide-input"]
 heavy = clear_share.high < named_share.low
 weight = ": a list of parts is spent where it explains most" if heavy else (
     ", which is no clear difference. Some go with a fact that does name a part (a country with its language); for others, "
@@ -534,39 +537,29 @@ variance. Of our meta-latents, {" and ".join(f"{t:.0%}" for t in twins)} have a 
 #
 # **Solution.** With these costs a name is worth acting on when more than two thirds of the names are true.
 
+
 # %% tags=["hide-cell"]
-rows_told = []
-for n in metatruth.KS:
-    precision, recall, pairs = (
-        scored(run, "meta-latents", n, lambda row, w=w: row["rare"].get(w)).mean
+def worth(n):
+    said = {
+        w: scored(run, "meta-latents", n, lambda row, w=w: row["rare"].get(w)).mean
         for w in ("precision", "recall", "n_pairs")
-    )
-    rows_told.append(
-        {
-            "k": n,
-            "said": pairs / len(mine),
-            "precision": precision,
-            "recall": recall,
-            "worth": (precision - 2 * (1 - precision)) * pairs / len(mine),
-        }
-    )
-columns = {
-    "k": ("k", ""),
-    "said": ("names a latent", ".2f"),
-    "precision": ("precision", ".0%"),
-    "recall": ("recall", ".1%"),
-    "worth": ("worth, a latent", ".2f"),
-}
-display(viz.table(rows_told, columns))
-best = max(rows_told, key=lambda row: row["worth"])
-viz.say(f"""{
-    "At no k is acting on every name worth it: the least harm is done where least is said"
-    if best["worth"] <= 0
-    else f"k = {best['k']} brings most"
-} (k = {best["k"]}). As a summary, k = {
-    max(rows_told, key=lambda row: row["recall"])["k"]
-} says most of what is true, for a
-reader who knows that {max(rows_told, key=lambda row: row["recall"])["precision"]:.0%} of it is.""")
+    }
+    each = said["n_pairs"] / len(mine)  # names a latent
+    return {"k": n, "said": each, **said, "worth": (said["precision"] - 2 * (1 - said["precision"])) * each}
+
+
+rows_told = [worth(n) for n in metatruth.KS]
+columns = {"k": ("k", ""), "said": ("names a latent", ".2f"), "precision": ("precision", ".0%"), "recall": ("recall", ".1%"),
+           "worth": ("worth, a latent", ".2f")}  # fmt: skip
+viz.table(rows_told, columns)
+
+# %% tags=["hide-cell"]
+best, summary = (max(rows_told, key=lambda row: row[what]) for what in ("worth", "recall"))
+answer = f"k = {best['k']} brings most" if best["worth"] > 0 else (
+    f"at no k is acting on every name worth it; the least harm is done at k = {best['k']}"
+)  # fmt: skip
+viz.say(f"""To act on: {answer}. As a summary, k = {summary["k"]} says most of what is true, for a reader who knows that
+{summary["precision"]:.0%} of it is.""")
 
 # %% [markdown]
 # **2. Cheat, and be caught** (medium, 10 minutes). Judge the parts by names that the judged entities helped to choose, as in
@@ -621,6 +614,8 @@ first, second = torch.triu_indices(meta.n_latents, meta.n_latents, 1)
 together = uses[:, first] & uses[:, second]
 joint, alone = (match_facts(those, holds[:, None]).f1[:, 0] for those in (together, uses))
 i, own = int(joint.argmax()), (kinds == kinds[holds].mode().values).nonzero()[:, 0]
+
+# %% tags=["hide-cell"]
 dealt_f1 = []
 for _ in range(200):
     dealt = holds.clone()

@@ -34,5 +34,6 @@ def small_tier(**overrides: Any) -> Tier:
         "meta_base": 64,
         "meta_latents": 16,
         "meta_bases": bases,
+        "meta_steps": 30,
     }
     return tiers.get("world", **{**settings, **overrides})

@@ -117,6 +117,8 @@ class Tier:
     """Dictionary size of the meta-SAE."""
     meta_k: int = 4
     """Meta-latents active on average for each decoder direction (paper: 4)."""
+    meta_steps: int | None = None
+    """Training steps of every meta-SAE, whatever its recipe says; None leaves them to the recipes."""
     frontier: tuple[Family, ...] = ()
     """Families of one size at several sparsity targets, one for each architecture: who reconstructs best at equal L0."""
     repeats: tuple[Family, ...] = ()
@@ -148,6 +150,8 @@ class Tier:
     def __post_init__(self) -> None:
         for field in ("context", "train_documents", "eval_documents", "meta_base", "meta_latents", "meta_k"):
             require_positive(field, getattr(self, field))
+        if self.meta_steps is not None:
+            require_positive("meta_steps", self.meta_steps)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise ConfigError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
         names = [f.name for f in self.every_family]

@@ -130,7 +130,7 @@ def meta_truth(run: Run) -> Claim:
     return claim_of(
         run, holds, id="meta-truth", chapter=6,
         bound=f"three times, at k = {k}; names from other entities, of facts that at most a third of their kind have",
-        sentence=_TRUTH, ours=f"{ours:.1f} times ({ours.n} seeds; random directions {luck.mean:.1f})",
+        sentence=_TRUTH, ours=f"{ours:.1f} times as often ({ours.n} seeds; random directions {luck.mean:.1f})",
         reason="" if holds else f"directions fitted to the facts themselves reach {oracle.mean:.1f} times; by k, the "
         f"meta-latents' lift is {_by_k(run)}",
     )  # fmt: skip

@@ -121,7 +121,7 @@ def _replaced(run: Run) -> dict[str, float]:
     pool = torch.cat(smaller)
     pools = {"own": None, "smaller": pool, "random": random_directions(pool, run.tier.seed)}
     found = {
-        name: replace_parts(meta, rows, those, TUNING, progress=False).report.variance_explained
+        name: replace_parts(meta, rows, those, run.tier.meta_steps or TUNING, progress=False).report.variance_explained
         for name, those in pools.items()
     }
     return {**found, "n_pool": len(pool)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -95,7 +95,8 @@ def meta_config(tier: Tier, seed: int = 0) -> MetaConfig:
     """The tier's meta-SAE, its seed counted from the tier's."""
     from canonlib.meta import MetaConfig
 
-    return MetaConfig(n_latents=tier.meta_latents, k=float(tier.meta_k), seed=tier.seed + seed)
+    config = MetaConfig(n_latents=tier.meta_latents, k=float(tier.meta_k), seed=tier.seed + seed)
+    return config if tier.meta_steps is None else replace(config, steps=tier.meta_steps)
 
 
 def seeds(tier: Tier) -> tuple[int, ...]:

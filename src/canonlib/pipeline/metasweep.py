@@ -35,7 +35,10 @@ def sweep_stage(run: Run) -> dict[str, Any]:
     def build(b: Build) -> None:
         rows = metastage.load_base(run).W_dec.detach()[run.meta_of(0).alive]
         ours = metastage.meta_config(run.tier)
-        write_json(b.folder / "sweep.json", {"sweep": list(_sweep(rows, ours)), "recipes": list(_recipes(rows, ours))})
+        write_json(
+            b.folder / "sweep.json",
+            {"sweep": list(_sweep(rows, ours)), "recipes": list(_recipes(rows, ours, run.tier.meta_steps))},
+        )
 
     made = run.store.get_or_build("meta-sweep", config(run), build, code=list(CODE))
     found: dict[str, Any] = made.json("sweep.json")
@@ -82,11 +85,12 @@ def _points(ours: MetaConfig, n_rows: int) -> Iterator[tuple[str, MetaConfig, in
             yield "rows", ours, round(share * n_rows)
 
 
-def _recipes(rows: torch.Tensor, ours: MetaConfig) -> Iterator[dict[str, Any]]:
+def _recipes(rows: torch.Tensor, ours: MetaConfig, steps: int | None) -> Iterator[dict[str, Any]]:
     from canonlib.meta import RECIPES, held_out_variance, recipe, train_meta_sae
 
     for name in RECIPES:
         theirs = recipe(name, ours.n_latents, len(rows), k=ours.k, seed=ours.seed)
+        theirs = theirs if steps is None else replace(theirs, steps=steps)
         report = train_meta_sae(rows, theirs, progress=False).report
         kept = ("variance_explained", "dead_fraction", "l0", "trained_l0", "threshold", "trained_threshold")
         yield {
