@@ -321,8 +321,11 @@ STOPPED = """
 import os, signal, sys, time
 from worldhelpers import small_tier
 from canonlib.pipeline import Run
+from functools import partial
+from canonlib.pipeline import metaparts
 from canonlib.store import Store, build
 
+metaparts.side_by_side = partial(metaparts.side_by_side, workers=1)  # one by one: each is there to be stopped
 room, how = sys.argv[2:]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born ignoring it
 seal = build._seal
