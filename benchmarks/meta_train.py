@@ -6,8 +6,10 @@
 Contestants take turns, --block steps at a time, in one process: canonlib's meta-SAE trainer; SAELens's ``SAETrainer`` on
 the same ``BatchTopKTrainingSAE`` in float32; and the same under bfloat16 autocast, which is how SAEBench's
 ``meta_structure`` trains. All start from one SAE and see the same batches, so that after the same steps they should
-explain the same: that is measured, in sample, by the highest activations of each batch. The decoder is made up: rows that
-are sums of four of a tenth as many hidden directions, with noise. One JSON file per run goes to benchmarks/results/.
+explain the same: that is measured, in sample, by the highest activations of each batch. SAEBench's own function then trains
+for --saebench steps on the same rows in batches of the same size, and canonlib by ``recipe("saebench")`` for as many; the
+times of both are those of whole trainings, set-up and first steps included. The decoder is made up: rows that are sums of
+four of a tenth as many hidden directions, with noise. One JSON file per run goes to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ def arguments() -> argparse.Namespace:
     add("--warm", type=int, default=12, help="steps of each that are not timed (default 12): thresholds settle in them")
     add("--rounds", type=int, default=3, help="turns of each contestant that are timed (default 3)")
     add("--block", type=int, default=4, help="steps in a turn (default 4)")
+    add("--saebench", type=int, default=60, help="steps of SAEBench's own function (default 60; 0 leaves it out)")
     add("--full", action="store_true", help="afterwards, canonlib's whole training of 2,000 steps")
     add("--threads", type=int, default=torch.get_num_threads())
     return parser.parse_args()
@@ -69,6 +72,28 @@ def turn(trainer: Any, steps: int) -> float:
     return time.perf_counter() - start
 
 
+def beside_saebench(rows: torch.Tensor, args: argparse.Namespace) -> dict[str, Any]:
+    """Rows per second and variance explained, by SAEBench's function and by its recipe here."""
+    from sae_bench.evals.meta_structure import main as saebench
+    from sae_bench.evals.meta_structure.eval_config import MetaStructureEvalConfig
+
+    settings = MetaStructureEvalConfig(train_steps=args.saebench, train_batch_size=args.batch, learning_rate=1e-3)
+    torch.manual_seed(0)
+    trained, seconds = saebench._train_meta_structure_on_decoder(rows, args.meta_latents, settings, "cpu")
+    theirs = saebench._decoder_variance_metrics(trained, rows, settings.eval_batch_size)[0]
+    config = recipe("saebench", args.meta_latents, len(rows), steps=args.saebench, batch_size=args.batch, lr=1e-3)
+    start = time.perf_counter()
+    meta = train_meta_sae(rows, config, progress=False)
+    ours = time.perf_counter() - start
+    total = args.saebench * args.batch
+    return {
+        "steps": args.saebench,
+        "rows_per_second": {"saebench": total / seconds, "canonlib": total / ours},
+        "times_as_fast": seconds / ours,
+        "variance_explained": {"saebench": theirs, "canonlib": by_batches(meta.sae, rows, config.k)},
+    }
+
+
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
@@ -97,13 +122,16 @@ def main() -> None:
         "variance_explained": {n: by_batches(t.sae, rows, config.k, args.batch) for n, t in trainers.items()},
         "seconds": seconds,
     }
+    if args.saebench:
+        measured["saebench"] = beside_saebench(rows, args)
     if args.full:
         start = time.perf_counter()
         report = train_meta_sae(rows, config).report
         measured["full"] = {"steps": config.steps, "seconds": time.perf_counter() - start,
                             "variance_explained": report.variance_explained, "dead_fraction": report.dead_fraction,
                             "threshold": report.threshold, "l0": report.l0}  # fmt: skip
-    write_result("meta_train", f"meta-train-{len(rows)}x{rows.shape[1]}-{args.meta_latents}", args.threads, measured)
+    name = f"meta-train-{len(rows)}x{rows.shape[1]}-{args.meta_latents}" + ("-full" if args.full else "")
+    write_result("meta_train", name, args.threads, measured)
 
 
 if __name__ == "__main__":
