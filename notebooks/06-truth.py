@@ -412,6 +412,8 @@ direction, explain {explained[others[1]]:.0%} where the meta-SAE's own direction
 # the covariance of the decoder rows (meta-latents live in the few dimensions that latents share, and so do those).
 
 # %%
+from canonlib.meta import random_directions
+
 cosines = [told["cosine"] for told in run.meta_truth]  # a list for each seed: a row for each smaller SAE
 sizes = [int(row["size"]) for row in cosines[0]]
 over = {
@@ -450,6 +452,19 @@ trend = (
 viz.say(f"""Of the distance between meta-latents and random directions ({min(gap):.2f} to {max(gap):.2f}), directions of the same
 covariance leave {min(lead):.2f} to {max(lead):.2f}: {mostly}. The share of meta-latents with a latent of cosine above 0.7 goes
 from {similar[sizes[0]]:.0%} at {sizes[0]} latents to {similar[sizes[-1]]:.0%} at {sizes[-1]:,}. {trend}""")
+
+# %% [markdown]
+# Five seeds were trained of those sizes. Of the smaller SAEs there is one each; here they are beside random directions.
+
+# %%
+luck = random_directions(meta.sae.W_dec, seed)
+tiny = {n: metastage.live_rows(run, metastage.BASE, n) for n in run.family(metastage.BASE).sizes if n < sizes[0]}
+rows_told = [{"size": n, "meta": float(nearest(meta.sae.W_dec, latents).cosine.mean()),
+              "random": float(nearest(luck, latents).cosine.mean())} for n, latents in tiny.items()]  # fmt: skip
+viz.table(rows_told, {"size": ("SAE of", ""), "meta": ("meta-latents", ".2f"), "random": ("random directions", ".2f")})
+
+# %% [markdown]
+# **Table 6.5.** Mean highest cosine with a latent of the smallest SAEs, first seed.
 
 # %%
 viz.claim_box(claim(run, "meta-smaller"))
@@ -498,7 +513,7 @@ viz.claim_box(claim(run, "meta-edges"))
 # [meta-SAE post](bibliography.md) draws for "similar".
 
 # %%
-from canonlib.meta import random_directions, train_meta_sae
+from canonlib.meta import train_meta_sae
 
 W_dec = meta.sae.W_dec
 again = [train_meta_sae(rows, dataclasses.replace(meta.config, seed=seed + i), progress=False) for i in (1, 2)]
