@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import torch
     from rich.table import Table
 
     from canonlib.judge import Case, Interpretation
@@ -60,11 +61,12 @@ def interpret_command(
     endpoint = Endpoint(base_url, model, key_env, temperature, max_tokens, timeout, retries)
     judge = Judge(endpoint, cache or default_cache())
     cases = _cases(meta, sae, contexts, tier)[:limit]
-    console.print(f"{len(cases)} meta-latents: {estimate(cases, judge).told(prices)}", highlight=False)
+    needed = estimate(cases, judge)
+    console.print(f"{len(cases)} meta-latents: {needed.told(prices)}", highlight=False)
     if cost:
         return
     judge.endpoint.key()
-    if not yes and estimate(cases, judge).n_requests:
+    if not yes and needed.n_requests:
         typer.confirm("Send them?", abort=True)
     found = interpret(cases, judge)
     if out is not None:
@@ -96,7 +98,8 @@ def _cases(meta: Path | None, sae: Path | None, contexts: Path | None, tier: str
     return found
 
 
-def _from_folders(meta: Path, sae: Path, contexts: Path):  # type: ignore[no-untyped-def]
+def _from_folders(meta: Path, sae: Path, contexts: Path) -> tuple[torch.Tensor, list[list[str]]]:
+    """What ``build_cases`` takes."""
     from sae_lens import SAE
 
     from canonlib.errors import ConfigError
@@ -114,7 +117,8 @@ def _from_folders(meta: Path, sae: Path, contexts: Path):  # type: ignore[no-unt
     return meta_activations(MetaSAE.load(meta), SAE.load_from_disk(sae)), texts
 
 
-def _from_tier(name: str):  # type: ignore[no-untyped-def]
+def _from_tier(name: str) -> tuple[torch.Tensor, list[list[str]], list[int]]:
+    """What ``build_cases`` takes, and the entity of each latent."""
     from canonlib import tiers
     from canonlib.activations import documents
     from canonlib.contexts import top_contexts

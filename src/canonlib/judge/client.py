@@ -140,7 +140,7 @@ class Judge:
                 model=where.model, messages=messages, temperature=where.temperature, max_tokens=where.max_tokens
             )
             choice = found.choices[0]
-            _ = choice.message.content
+            text = choice.message.content
         except (openai.AuthenticationError, openai.PermissionDeniedError) as exc:
             raise JudgeError(f"{where.base_url} refuses the key in {where.key_env}: set another one.") from exc
         except openai.APITimeoutError as exc:
@@ -161,7 +161,7 @@ class Judge:
             raise JudgeError(
                 f"a reply of {where.model} was cut off at {where.max_tokens} tokens: raise max_tokens. {kept}"
             )
-        return choice.message.content or ""
+        return text or ""
 
     def _short(self, exc: BaseException) -> str:
         """One line of somebody else's message, the key not in it."""

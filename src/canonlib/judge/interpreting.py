@@ -85,11 +85,11 @@ def estimate(cases: Sequence[Case], judge: Judge) -> Estimate:
     for case, text in zip(cases, known, strict=True):
         explanations = [text or _LIKELY]
         if len(cases) > 1:  # a case alone has no other's explanation for its control
-            explanations.append((_other(text, readable) if text else None) or _LIKELY)
-        prompts = [explain_prompt(case), *(detect_prompt(case, e) for e in explanations)]
-        n_all += len(prompts)
-        parsers = _parsers(case)[: len(prompts)]
-        asked += [p for p, parse in zip(prompts, parsers, strict=True) if judge.known(p, parse) is None]
+            explanations.append(_other(text, readable) or _LIKELY)
+        detected = partial(_matches, n=len(case.held_out))
+        unread = [prompt for e in explanations if judge.known(prompt := detect_prompt(case, e), detected) is None]
+        asked += [explain_prompt(case)] * (text is None) + unread
+        n_all += 1 + len(explanations)
     return Estimate(
         n_requests=len(asked),
         n_kept=n_all - len(asked),
@@ -130,11 +130,6 @@ def _other(text: object, readable: Sequence[str]) -> str | None:
         return None
     start = readable.index(str(text))
     return next((t for t in [*readable[start:], *readable[:start]] if t != text), None)
-
-
-def _parsers(case: Case) -> tuple[Any, Any, Any]:
-    detect = partial(_matches, n=len(case.held_out))
-    return _explanation, detect, detect
 
 
 def _explanation(reply: str) -> str:
