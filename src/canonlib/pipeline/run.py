@@ -179,9 +179,9 @@ class Run:
     @cached_property
     def meta_truth(self) -> list[dict[str, Any]]:
         """For each seed, its meta-SAE against the facts, other lists and smaller SAEs (see ``pipeline.metatruth``)."""
-        from canonlib.pipeline import metastage, metatruth
+        from canonlib.pipeline import metaparts, metastage, metatruth
 
-        self._meta_together()
+        metaparts.make_all(self)  # the sweep and the family with them, side by side
         return [metatruth.truth_stage(self, seed) for seed in metastage.seeds(self.tier)]
 
     @cached_property
@@ -197,12 +197,6 @@ class Run:
         from canonlib.pipeline import metafamily
 
         return metafamily.family_stage(self)
-
-    def _meta_together(self) -> None:
-        """Everything on meta-SAEs, in processes side by side."""
-        from canonlib.pipeline import metaparts
-
-        metaparts.make_all(self)
 
     def _stitch_all(self, name: str) -> None:
         self.all_pairs(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from canonlib.errors import ConfigError
-from canonlib.viz.figures import legible, new_figure
+from canonlib.viz.figures import legend_below, legible, new_figure
 from canonlib.viz.template import CONTROL, HEIGHT, META
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def truth_figure(lists: Mapping[str, Sequence[Said]], *, title: str, colors: Map
         )  # fmt: skip
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"})
+    legend_below(figure)
     return figure
 
 
@@ -80,7 +80,7 @@ def fate_scatter(readable: Mapping[str, float], found: Mapping[str, float], seed
         )  # fmt: skip
     for fact in marked:
         figure.add_annotation(x=readable[fact], y=found[fact], text=fact, showarrow=False, yshift=12, font={"size": 12})
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"})
+    legend_below(figure)
     return figure
 
 
