@@ -33,6 +33,7 @@ ROOMS = {
     "notebooks": Room("canonlib.cli.book", "notebooks", "Execute chapters, with other parameters if asked."),
     "claims": Room("canonlib.cli.claims", "claims_command", "Show the claims table: the paper, ours, the verdict."),
     "store": Room("canonlib.cli.store", "app", "List, verify and clean up what has been computed."),
+    "explore": Room("canonlib.cli.explore", "explore_command", "Write the explorer, of the world or of your own SAEs."),
     "interpret": Room("canonlib.cli.interpret", "interpret_command", "Let a language model explain meta-latents."),
     "world": Room("canonlib.cli.world", "app", "Look into the world of facts and train its model."),
 }

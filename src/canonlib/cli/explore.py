@@ -1,0 +1,86 @@
+"""``canonlib explore``: write the explorer of an SAE and its meta-SAE, as a page that opens from a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from canonlib.explore import Subject
+
+
+def explore_command(
+    out: Annotated[Path, typer.Argument(help="Folder to write; an explorer there is replaced.")] = Path("explorer"),
+    sae: Annotated[Path | None, typer.Option(help="Folder of your SAE (SAELens).")] = None,
+    meta: Annotated[Path | None, typer.Option(help="Folder of the meta-SAE on its decoder (MetaSAE.save).")] = None,
+    smaller: Annotated[
+        list[Path] | None, typer.Option(help="Folder of a smaller SAE of the same hook point; repeatable.")
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="Documents to find top texts in: one a line, or .jsonl with a text each.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model that reads them (default: the SAE's metadata).")] = None,
+    hook: Annotated[str | None, typer.Option(help="Its hook point (default: the SAE's metadata).")] = None,
+    names: Annotated[Path | None, typer.Option(help='Names of latents, as JSON: {"12": "a name"}.')] = None,
+    meta_names: Annotated[
+        Path | None, typer.Option(help="Names of meta-latents: the same, or what `canonlib interpret --out` wrote.")
+    ] = None,
+    context: Annotated[int, typer.Option(help="Tokens of a document read at once.", min=2)] = 128,
+    tier: Annotated[str, typer.Option(help="Without --sae and --meta: this profile's SAEs.")] = "world",
+    data_only: Annotated[bool, typer.Option("--data-only", help="Write the data alone, for a book's build.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+) -> None:
+    """Write the explorer: latents, their meta-latents, the texts they fire on, and a graph to walk through.
+
+    One folder with a page that needs neither server nor network: open index.html, copy the folder, or publish it. With
+    --sae and --meta it shows yours; texts, smaller SAEs and names each add what they can tell.
+
+    Examples:
+
+      canonlib explore                                                the world's, into explorer/
+
+      canonlib explore mine --sae my-sae --meta my-meta-sae           the parts of your own latents
+
+      canonlib explore mine --sae my-sae --meta my-meta-sae --smaller my-smaller-sae --texts documents.txt
+    """
+    from canonlib.explore.site import write_data, write_explorer
+    from canonlib.store.files import folder_bytes
+
+    subject = _subject(sae, meta, smaller or [], texts, model, hook, names, meta_names, context, tier)
+    if data_only:
+        write_data(subject, out)
+        typer.echo(f"{out}  {folder_bytes(out) / 2**20:.1f} MiB")
+        return
+    site = write_explorer(subject, out)
+    typer.echo(f"{site.page}  {site.n_latents:,} latents, {site.n_meta:,} meta-latents, {site.n_bytes / 2**20:.1f} MiB")
+    if show:
+        typer.launch(site.page.resolve().as_uri())
+
+
+def _subject(
+    sae: Path | None, meta: Path | None, smaller: list[Path], texts: Path | None, model: str | None, hook: str | None,
+    names: Path | None, meta_names: Path | None, context: int, tier: str,
+) -> Subject:  # fmt: skip
+    from canonlib.errors import ConfigError
+
+    if (sae is None) != (meta is None):
+        raise ConfigError(
+            "--sae and --meta belong together: a meta-SAE is of one SAE's decoder. Give both, or neither."
+        )
+    if sae is not None and meta is not None:
+        from canonlib.explore.own import own_subject
+
+        return own_subject(sae, meta, smaller, texts=texts, model=model, hook=hook, names=names, meta_names=meta_names,
+                           context=context)  # fmt: skip
+    given = {"--smaller": smaller, "--texts": texts, "--model": model, "--hook": hook, "--names": names,
+             "--meta-names": meta_names}  # fmt: skip
+    for option, value in given.items():
+        if value:
+            raise ConfigError(f"{option} describes an SAE of your own: give --sae and --meta too.")
+    from canonlib import tiers
+    from canonlib.explore.world import world_subject
+    from canonlib.pipeline import Run
+
+    return world_subject(Run(tiers.get(tier)))
