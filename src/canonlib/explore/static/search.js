@@ -48,7 +48,7 @@
     return prepare().then(function (all) {
       var began = performance.now(), parts = parse(query), hits = [];
       if (parts.length) {
-        var number = parts.length === 1 && /^\d+$/.test(parts[0].text) ? Number(parts[0].text) : -1;
+        var number = parts.length === 1 && !parts[0].field && /^\d+$/.test(parts[0].text) ? Number(parts[0].text) : -1;
         for (var j = 0; j < all.n; j++) {
           var sum = 0;
           for (var p = 0; p < parts.length; p++) {

@@ -6,6 +6,7 @@
 
   // What is shown of a token: marks for what cannot be seen, and its beginning when it is long.
   Canon.shown = function (text) {
+    // The last letter goes: half of a pair of code units would be shown as a box.
     var cut = text.length > LONG ? Array.from(text.slice(0, LONG)).slice(0, -1).join("") : text;
     var seen = cut.replace(/[\u0000-\u001f\u007f]/g, function (c) {
       return PICTURES[c] || String.fromCharCode(c === "\u007f" ? 0x2421 : 0x2400 + c.charCodeAt(0));

@@ -24,9 +24,10 @@
         },
         percent: Canon.percent,
         signed: Canon.signed,
-        fact: function (i) { return Canon.manifest.facts[i]; },
-        latentName: function (j) { return this.names[j] || "latent " + j; },
-        metaName: function (m) { return (this.metas[m] || [])[0] || "meta-latent " + m; },
+        shown: Canon.shown,
+        fact: function (i) { return Canon.shown(Canon.manifest.facts[i]); },
+        latentName: function (j) { return this.names[j] ? Canon.shown(this.names[j]) : "latent " + j; },
+        metaName: function (m) { var name = (this.metas[m] || [])[0]; return name ? Canon.shown(name) : "meta-latent " + m; },
         wide: function (a, most) { return { width: Math.max(2, 100 * a / (most || 1)) + "%" }; },
       },
     };
@@ -41,7 +42,7 @@
   var near = '<section v-if="record.s && record.s.length"><h2>Nearest in smaller SAEs</h2><div class="scroll" tabindex="0" ' +
     'role="region" aria-label="Nearest latents"><table><thead><tr><th scope="col">SAE</th><th scope="col">latents, with their cosine</th></tr></thead>' +
     '<tbody><tr v-for="(row, i) in record.s" :key="i"><th scope="row">{{ manifest.sizes[i].label }}</th><td><span v-for="n in row" ' +
-    ':key="n[0]" class="near"><b>{{ n[1].toFixed(2) }}</b> {{ n[2] || "latent " + n[0] }}</span></td></tr></tbody></table></div></section>';
+    ':key="n[0]" class="near"><b>{{ n[1].toFixed(2) }}</b> <bdi>{{ n[2] ? shown(n[2]) : "latent " + n[0] }}</bdi></span></td></tr></tbody></table></div></section>';
 
   Canon.Latent = {
     mixins: [reads(function (n) { return Canon.latent(n); })],
@@ -62,7 +63,7 @@
         return at < 0 ? null : this.record.t.indexOf(at) >= 0;
       },
     },
-    template: '<article v-if="record" class="page"><header><h1>{{ record.n || "Latent " + number }}</h1>' +
+    template: '<article v-if="record" class="page"><header><h1><bdi>{{ record.n ? shown(record.n) : "Latent " + number }}</bdi></h1>' +
       '<p class="quiet">latent {{ number }}<template v-if="record.d !== undefined"> · fires on {{ percent(record.d) }} of tokens</template>' +
       '<template v-if="record.m"> · up to {{ record.m }}</template> · <a :href="\'#/graph/\' + number">walk the graph</a></p></header>' +
       '<section><h2>Made of</h2><p v-if="!record.p.length" class="quiet">No meta-latent is active on it.</p>' +
@@ -71,7 +72,7 @@
       '<span class="track"><span class="bar meta" :style="wide(p[1], top)"></span></span><span class="value">{{ p[1].toFixed(2) }}</span></a></li></ul>' +
       '<p v-if="record.r !== null" class="quiet">The direction has length 1; what the parts leave over has length {{ record.r.toFixed(2) }}.</p></section>' +
       texts +
-      '<section v-if="manifest.truth"><h2>The fact table</h2><p v-if="record.e">It detects <b><bdi>{{ record.e }}</bdi></b>, of whom the table says: ' +
+      '<section v-if="manifest.truth"><h2>The fact table</h2><p v-if="record.e">It detects <b><bdi>{{ shown(record.e) }}</bdi></b>, of whom the table says: ' +
       '<span class="chips"><span v-for="f in record.t" :key="f" class="token fact">{{ fact(f) }}</span></span></p>' +
       '<p v-else class="quiet">It detects no single entity (F1 above 0.5).</p>' +
       '<div v-if="record.f && record.f.length" class="scroll" tabindex="0" role="region" aria-label="Facts detected best"><table><thead><tr><th scope="col">detects best</th><th scope="col">F1</th><th scope="col">precision</th><th scope="col">recall</th></tr></thead>' +
@@ -86,7 +87,7 @@
     components: { token: t, context: c },
     data: function () { return { kind: "meta" }; },
     computed: { top: function () { return Math.max.apply(null, this.record.u.map(function (u) { return u[1]; }).concat(0.01)); } },
-    template: '<article v-if="record" class="page"><header><h1>{{ record.n || "Meta-latent " + number }}</h1>' +
+    template: '<article v-if="record" class="page"><header><h1><bdi>{{ record.n ? shown(record.n) : "Meta-latent " + number }}</bdi></h1>' +
       '<p class="quiet">meta-latent {{ number }} · used by {{ record.nu }} latents</p></header>' +
       '<section v-if="manifest.truth"><h2>Its name, and the evidence</h2><p v-if="!record.f" class="quiet">Too few users to name it.</p>' +
       '<p v-else><template v-if="record.f[5]">Named after <b>{{ fact(record.f[0]) }}</b>.</template><template v-else>The fact that fits best is ' +
@@ -112,10 +113,11 @@
         if (b.kind === "latent") return this.latentName(b.number);
         var name = (this.metas[b.number] || [])[0], truth = this.record.t, at = name ? this.manifest.facts.indexOf(name) : -1;
         if (!name) return "unnamed " + b.number;
+        name = Canon.shown(name);
         return truth && at >= 0 ? name + (truth.indexOf(at) >= 0 ? " ✓" : " ✗") : name;
       },
     },
-    template: '<article v-if="record" class="page"><header><h1>{{ record.n || "Latent " + number }}</h1><p class="quiet">Left the latent, in the middle its meta-latents, ' +
+    template: '<article v-if="record" class="page"><header><h1><bdi>{{ record.n ? shown(record.n) : "Latent " + number }}</bdi></h1><p class="quiet">Left the latent, in the middle its meta-latents, ' +
       'right the latents that use them most. Choose one on the right to walk on. <a :href="\'#/latent/\' + number">All about this latent</a></p></header>' +
       '<p v-if="!record.parts.length" class="quiet">No meta-latent is active on it.</p><graph :number="number" :parts="record.parts" :label="label" />' +
       '</article><p v-else class="wait" role="status">{{ error || "Reading latent " + number + "…" }}</p>',
@@ -134,7 +136,7 @@
           return Promise.all(result.found.map(Canon.about)).then(function (rows) {
             return Canon.tokens().then(function (words) {
               if (self.query !== wanted) return;
-              rows.forEach(function (row, i) { row.number = result.found[i]; row.shown = row.tokens[0].slice(0, 3).map(function (k) { return words[k]; }); });
+              rows.forEach(function (row, i) { row.name = row.name && Canon.shown(row.name); row.number = result.found[i]; row.shown = row.tokens[0].slice(0, 3).map(function (k) { return words[k]; }); });
               self.result = result;
               self.rows = Object.freeze(rows);
             });
@@ -150,10 +152,11 @@
   };
 
   Canon.Home = {
+    methods: { shown: Canon.shown },
     computed: { manifest: function () { return Canon.manifest; } },
     template: '<article class="page"><h1>{{ manifest.title }}</h1><p>{{ manifest.n_latents.toLocaleString("en") }} latents, each a sum of a few of {{ manifest.n_meta.toLocaleString("en") }} shared ' +
       'meta-latents. Choose one below, or search for a name, a fact, a token or a number.</p><p class="chips start"><a v-for="s in manifest.start" :key="s[0]" class="token" :href="\'#/graph/\' + s[0]">' +
-      '<bdi>{{ s[1] || "latent " + s[0] }}</bdi></a></p><h2>Keys</h2><dl class="keys"><dt><kbd>/</kbd></dt><dd>search</dd><dt><kbd>↑</kbd> <kbd>↓</kbd> <kbd>Enter</kbd></dt><dd>choose a result</dd>' +
+      '<bdi>{{ s[1] ? shown(s[1]) : "latent " + s[0] }}</bdi></a></p><h2>Keys</h2><dl class="keys"><dt><kbd>/</kbd></dt><dd>search</dd><dt><kbd>↑</kbd> <kbd>↓</kbd> <kbd>Enter</kbd></dt><dd>choose a result</dd>' +
       '<dt><kbd>j</kbd> <kbd>k</kbd></dt><dd>next and previous latent</dd><dt><kbd>g</kbd></dt><dd>between a latent and its graph</dd><dt><kbd>h</kbd></dt><dd>this page</dd></dl>' +
       '<p class="quiet">The address holds what you look at: copy it to share. The page loads nothing from a network.</p></article>',
   };
