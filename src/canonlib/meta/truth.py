@@ -16,6 +16,7 @@ import torch
 
 from canonlib.errors import ConfigError, require_positive
 from canonlib.meta.naming import name_meta_latents
+from canonlib.store import none_for_nan
 
 COMMON = 1 / 3
 """A fact that holds of more entities of its kind than this cannot be said three times as well as by chance."""
@@ -43,8 +44,7 @@ class PartScore:
 
     def to_json(self) -> dict[str, Any]:
         """All fields and ``lift`` as JSON-ready values, None for NaN."""
-        values = {**asdict(self), "lift": self.lift}
-        return {key: None if value != value else value for key, value in values.items()}
+        return none_for_nan({**asdict(self), "lift": self.lift})
 
 
 def rare_facts(truth: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
@@ -153,7 +153,7 @@ class FactFate:
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON-ready values, None for NaN."""
-        return {key: None if value != value else value for key, value in asdict(self).items()}
+        return none_for_nan(asdict(self))
 
 
 def fates(

@@ -11,7 +11,7 @@ from canonlib.activations import Activations, documents
 from canonlib.pipeline.paths import StoredPath
 from canonlib.pipeline.stitching import ENGINE, Pair
 from canonlib.sae.family import TrainedFamily
-from canonlib.store import Build, Store, write_json
+from canonlib.store import Build, Store, none_for_nan, write_json
 from canonlib.tiers import Tier
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _measure(
             others = [of_other[p.large] for other, of_other in every.items() if other != seed]
             row["shared"] = _shared(saes[p.large], others, p.fires > 0)
             row |= {f"brought_{key}": value for key, value in news.items()}
-            found[f"{seed} {p.small}"] = {key: None if value != value else value for key, value in row.items()}  # JSON
+            found[f"{seed} {p.small}"] = none_for_nan(row)
     return found
 
 
