@@ -144,6 +144,10 @@ def plain_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
 
     Docstrings with fields (from napoleon) or literal blocks are left as they are.
     """
-    if any(re.match(r"\s*(:\w+|\.\. |\|)", line) or line.rstrip().endswith("::") for line in lines):
+    prose, example = [], False
+    for line in lines:
+        example = bool(line.strip()) and (example or line.strip().startswith(">>>"))
+        prose += [] if example else [line]
+    if any(re.match(r"\s*(:\w+|\.\. |\|)", line) or line.rstrip().endswith("::") for line in prose):
         return
     lines[:] = _paragraphs(lines)

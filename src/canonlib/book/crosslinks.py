@@ -112,7 +112,8 @@ def _heading(node: nodes.Element) -> tuple[str, str]:
 
 def _close_chapter(app: Any, doctree: nodes.document, chapter: str) -> None:
     """A folded list at the end of the chapter: what it is the first to use in view, with a sentence each; and the rest."""
-    first, again = [], []
+    first: list[tuple[str, tuple[str, str]]] = []
+    again: list[tuple[str, tuple[str, str]]] = []
     for name, found in app.canon_found.items():
         place = _place(app, name)
         if place and chapter in found.chapters and name in every_name():

@@ -36,7 +36,7 @@ def _wheel_file(distribution: str, ending: str) -> Path:
 
 
 def vendor_sources() -> dict[str, Path]:
-    """Name below ``_static/vendor/`` and the installed file it is copied from."""
+    """Name below ``_static/vendor/`` and the installed file it is copied from; ``ConfigError`` says what to install."""
     static = Path(str(files("canonlib.book") / "static"))
     return {
         "plotly.min.js": _wheel_file("plotly", "plotly/package_data/plotly.min.js"),

@@ -68,11 +68,11 @@ def truth_of(run: Run, seed: int) -> Truth:
 def truth_stage(run: Run, seed: int) -> dict[str, Any]:
     """One seed's findings, from the store or made now.
 
-    Keys: ``seed``; ``n_rare`` facts and their labels ``rare``; ``meta``, a ``Scored`` for the meta-SAE at each of ``KS``;
-    ``lists``, one for each other list of parts and k (written by pursuit); ``cosine``, for each smaller SAE and the base
-    itself the mean highest cosine of meta-latents with its latents, the share ``above`` 0.7, and for both controls
-    (``random`` directions, ``gaussian`` ones of the rows' covariance) their mean and the distance in standard deviations;
-    ``fates``, a ``FactFate`` for each fact.
+    Keys: ``seed``; ``n_rare`` facts and their labels ``rare``; ``meta``, a ``Scored`` for the meta-SAE at each of
+    ``KS``; ``lists``, one for each other list of parts and k (written by pursuit); ``cosine``, for each smaller SAE and
+    the base itself the mean highest cosine of meta-latents with its latents, the share ``above`` 0.7, and for both
+    controls (``random`` directions, ``gaussian`` ones of the rows' covariance) their mean and the distance in standard
+    deviations; ``fates``, a ``FactFate`` for each fact.
     """
 
     def build(b: Build) -> None:

@@ -70,11 +70,11 @@ def rows(
     """For each seed and each pair of neighbouring sizes of a family a row, from the store or computed now.
 
     ``pairs`` and ``paths`` hold, for each seed, what ``stitching`` and ``paths`` found. Keys: ``seed``, ``small``,
-    ``large``; ``auc``, ``share_novel``, ``n_novel``, ``mse_all_novel`` and ``mse_large`` (shares of the small SAE's MSE)
-    and ``threshold`` as in ``Pair.summary``; ``ce_small``, ``ce_all_novel``, ``ce_large``, next-token losses in nats with
-    the small SAE, with all novel latents inserted into it, and with the large one; ``rises`` and ``climb`` by order of
-    the path; ``brought_...`` as in ``brought``; ``shared``, the share of the large SAE's firing latents that have a partner in
-    another seed's SAE (``compare.shared_latents``), on average over the others.
+    ``large``; ``auc``, ``share_novel``, ``n_novel``, ``mse_all_novel`` and ``mse_large`` (shares of the small SAE's
+    MSE) and ``threshold`` as in ``Pair.summary``; ``ce_small``, ``ce_all_novel``, ``ce_large``, next-token losses in
+    nats with the small SAE, with all novel latents inserted into it, and with the large one; ``rises`` and ``climb`` by
+    order of the path; ``brought_...`` as in ``brought``; ``shared``, the share of the large SAE's firing latents that
+    have a partner in another seed's SAE (``compare.shared_latents``), on average over the others.
     """
     config = {"saes": [a.key for a in trained.artefacts.values()], "eval": data.key, "tokens": trained.family.tokens}
 

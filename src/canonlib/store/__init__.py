@@ -1,9 +1,4 @@
-"""The artefact store: anything slow is computed once, checked on every reading, and never left half-written.
-
->>> store = Store()                                                        # doctest: +SKIP
->>> art = store.get_or_build(room="sae", config=cfg, build=train, code=["canonlib.sae"])  # doctest: +SKIP
->>> art.tensors("sae_weights.safetensors")["W_dec"]                        # doctest: +SKIP
-"""
+"""The artefact store: anything slow is computed once, checked on every reading, and never left half-written."""
 
 from __future__ import annotations
 
