@@ -46,17 +46,22 @@ class Split:
         return len(self.token)
 
     def take(self, rows: torch.Tensor) -> Split:
-        """The chosen rows (a mask or indices), copied."""
+        """The chosen rows, copied: ``rows`` is a mask, bool ``[n_tokens]``, or indices ``[n]``."""
         return Split(**{name: getattr(self, name)[rows] for name in COLUMNS})
 
     def only(self, tokens: str) -> Split:
-        """All rows, or those of entity mentions (``tokens="entities"``)."""
+        """All rows, or those of entity mentions (``tokens="entities"``); ``ConfigError`` lists the choices for
+        another.
+        """
         chosen = chosen_rows(self.entity, tokens)
         return self if chosen is None else self.take(chosen)
 
 
 def chosen_rows(entity: torch.Tensor, tokens: str) -> torch.Tensor | None:
-    """Indices of the rows that ``tokens`` asks for, None for all; ConfigError lists the choices."""
+    """Indices ``[n]`` of the rows that ``tokens`` asks for, by their ``entity`` ``[n_tokens]``; None for all of them.
+
+    ``ConfigError`` lists the choices for another ``tokens``.
+    """
     if tokens not in TOKENS:
         raise unknown("tokens", tokens, TOKENS)
     return None if tokens == "all" else (entity >= 0).nonzero()[:, 0]
@@ -84,7 +89,7 @@ class Activations:
     def rows(self, name: str, tokens: str = "all") -> Rows:
         """The activations of one split, read from disk where and when they are asked for.
 
-        tokens: "all", or "entities" for entity mentions alone.
+        tokens: "all", or "entities" for entity mentions alone. Raises ``ConfigError`` for another split or choice.
         """
         files = self._files(name)
         shards = [self.artefact.tensors(f) for f in files]
@@ -92,7 +97,9 @@ class Activations:
         return Rows([s["activations"] for s in shards], [f"{self.artefact.key[:12]}/{f}" for f in files], chosen)
 
     def split(self, name: str) -> Split:
-        """One split; a single shard stays memory-mapped, several are joined in memory."""
+        """One split; a single shard stays memory-mapped, several are joined in memory. ``ConfigError`` lists the
+        splits.
+        """
         shards = [self.artefact.tensors(f) for f in self._files(name)]
         if len(shards) == 1:
             return Split(**{c: shards[0][c] for c in COLUMNS})

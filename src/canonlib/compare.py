@@ -33,6 +33,10 @@ def decoder_directions(sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
     Decoder norms carry no direction, and SAEs differ in whether theirs are folded, so every comparison starts here
     (SAELens issues 463 and 544). Norms are taken in float64; the dtype is kept, half precisions become float32.
     Raises ``ConfigError`` naming the rows that are zero or not finite, which have no direction.
+
+    >>> decoder_directions(torch.tensor([[3.0, 4.0], [0.0, 2.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 1.0000]])
     """
     rows = (sae if isinstance(sae, torch.Tensor) else sae.W_dec).detach()
     if rows.ndim != 2 or rows.shape[0] == 0:
@@ -79,6 +83,12 @@ def nearest(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, k: int = 1, 
     dictionaries and the answer, memory holds one ``block`` × ``block`` matrix of cosines (16 MiB in float32 at 2,048),
     never the whole of it. Among equal cosines any may be listed. Raises ``ConfigError`` for dictionaries of different
     ``d_model``, ``k`` above the size of ``b``, or ``k`` or ``block`` below 1.
+
+    >>> found = nearest(torch.eye(3), torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 1.0]]))
+    >>> found.index[:, 0].tolist()
+    [1, 0, 1]
+    >>> [round(value, 3) for value in found.cosine[:, 0].tolist()]
+    [0.707, 1.0, 0.707]
     """
     require_positive("k", k)
     require_positive("block", block)
@@ -107,7 +117,12 @@ def _nearest_rows(rows: torch.Tensor, unit_b: torch.Tensor, k: int, block: int) 
 
 
 def max_cosine(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, block: int = _BLOCK) -> torch.Tensor:
-    """Cosine of each direction of ``a`` with the nearest direction of ``b``, ``[n_a]``; errors as in ``nearest``."""
+    """Cosine of each direction of ``a`` with the nearest direction of ``b``, ``[n_a]``; arguments and errors as in
+    ``nearest``.
+
+    >>> max_cosine(torch.eye(2), torch.tensor([[3.0, 4.0]]))
+    tensor([0.6000, 0.8000])
+    """
     return nearest(a, b, k=1, block=block).cosine[:, 0]
 
 
@@ -124,8 +139,12 @@ class Pairs:
 def pairs_above(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, threshold: float, block: int = _BLOCK) -> Pairs:
     """All pairs of directions of ``a`` and ``b`` with a cosine of at least ``threshold``, by a, then b.
 
-    Memory as in ``nearest``, and the pairs. Raises ``ConfigError`` for dictionaries of different ``d_model``, a
-    ``threshold`` outside -1 ... 1 and ``block`` below 1.
+    Both are SAEs or matrices ``[n_latents, d_model]``. Memory as in ``nearest``, and the pairs. Raises ``ConfigError``
+    for dictionaries of different ``d_model``, a ``threshold`` outside -1 ... 1 and ``block`` below 1.
+
+    >>> pairs = pairs_above(torch.eye(3), torch.eye(3), threshold=0.7)
+    >>> list(zip(pairs.a.tolist(), pairs.b.tolist()))
+    [(0, 0), (1, 1), (2, 2)]
     """
     require_positive("block", block)
     _require_cosine(threshold)
@@ -149,8 +168,14 @@ def shared_latents(a: SAE[Any], b: SAE[Any], threshold: float = 0.7) -> torch.Te
     Decoder directions are matched one to one so that the sum of their cosines is highest (Hungarian matching); a latent
     is shared when the cosines of its decoder direction and of its encoder direction with its partner's both reach
     ``threshold`` (a rule after Paulo and Belrose 2025, arXiv 2501.16615, who ask for 0.7). The matching needs the whole
-    matrix of cosines in float64, and time that grows as the cube of the size: for dictionaries of some thousands. Raises
-    ``ConfigError`` for dictionaries of different ``d_model`` and a ``threshold`` outside -1 ... 1.
+    matrix of cosines in float64, and time that grows as the cube of the size: for dictionaries of some thousands.
+    Raises ``ConfigError`` for dictionaries of different ``d_model`` and a ``threshold`` outside -1 ... 1.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> shared_latents(large, small).tolist()
+    [True, True, True, True, True, True, False, False, False, False, False, False]
     """
     from scipy.optimize import linear_sum_assignment
 

@@ -21,11 +21,18 @@ def top_contexts(latents: torch.Tensor, split: Split, documents: torch.Tensor, w
                  width: int = 4, distinct: bool = False) -> list[list[str]]:  # fmt: skip
     """For each latent up to ``k`` different texts that activate it most, strongest first; empty if it never fires.
 
-    ``latents`` are activations ``[n_tokens, n_latents]`` on the rows of ``split``; ``documents``
-    ``[n_documents, context]`` are the token ids that the split was harvested from, and ``words[id]`` their text. A
-    text is the token in bold (``<b>``, which Plotly and Markdown both show) after ``width`` tokens before it, the
-    first token of a document (``<bos>``) left out. With ``distinct`` no two texts end in the same token. Raises ``ConfigError`` when ``latents`` and ``split`` differ in
-    length, or ``k`` or ``width`` is below 1.
+    ``latents`` are activations ``[n_tokens, n_latents]`` on the rows of ``split``; ``documents`` ``[n_documents,
+    context]`` are the token ids that the split was harvested from, and ``words[id]`` their text. A text is the token in
+    bold (``<b>``, which Plotly and Markdown both show) after ``width`` tokens before it, the first token of a document
+    (``<bos>``) left out. With ``distinct`` no two texts end in the same token. Raises ``ConfigError`` when ``latents``
+    and ``split`` differ in length, or ``k`` or ``width`` is below 1.
+
+    >>> from canonlib.activations import Split
+    >>> words, documents = ["<bos>", "Einstein", "was", "born"], torch.tensor([[0, 1, 2, 3]])
+    >>> three = torch.arange(1, 4)
+    >>> split = Split(torch.zeros(3, 2), token=three, document=torch.zeros(3), position=three, entity=three)
+    >>> top_contexts(torch.tensor([[0.0], [0.2], [0.9]]), split, documents, words)
+    [['Einstein was <b>born</b>', 'Einstein <b>was</b>']]
     """
     require_positive("k", k)
     require_positive("width", width)

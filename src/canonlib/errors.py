@@ -31,7 +31,11 @@ class HubError(CanonlibError):
 
 
 def unknown(field: str, value: object, choices: Iterable[str]) -> ConfigError:
-    """A ``ConfigError`` for a name that is not one of ``choices``, with the nearest one suggested."""
+    """A ``ConfigError`` for a name that is not one of ``choices``, with the nearest one suggested.
+
+    >>> unknown("tier", "wrld", ["world", "gpt2-small"])
+    ConfigError("unknown tier 'wrld'. Did you mean 'world'? Choose from: world, gpt2-small.")
+    """
     names = [str(c) for c in choices]
     near = get_close_matches(str(value), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -39,7 +43,15 @@ def unknown(field: str, value: object, choices: Iterable[str]) -> ConfigError:
 
 
 def require_positive(field: str, value: object) -> int:
-    """Return ``value`` as an int, or raise ``ConfigError`` naming the field when it is not a whole number above zero."""
+    """Return ``value`` as an int, or raise ``ConfigError`` naming the field when it is not a whole number above zero.
+
+    >>> require_positive("steps", 100)
+    100
+    >>> require_positive("steps", 0)
+    Traceback (most recent call last):
+        ...
+    canonlib.errors.ConfigError: steps must be a whole number of at least 1, got 0.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise ConfigError(f"{field} must be a whole number of at least 1, got {value!r}.")
     return value

@@ -57,8 +57,8 @@ def side_by_side(
 ) -> None:
     """``work(item)`` for every item, in processes with one thread each, in no order; nothing is returned.
 
-    ``work`` is a module's function and leaves its result in the store: one thread each, so that a result does not depend
-    on how many processes there were. Raises what a call raises; the others are then stopped.
+    ``work`` is a module's function and leaves its result in the store: one thread each, so that a result does not
+    depend on how many processes there were. Raises what a call raises; the others are then stopped.
     """
     from tqdm.auto import tqdm
 

@@ -10,7 +10,9 @@ from canonlib.errors import ConfigError
 
 
 def all_finite(values: torch.Tensor) -> bool:
-    """Whether no value is NaN or infinite; one pass in the usual case, for a sum is finite only if every term is."""
+    """Whether no value (of a tensor of any shape) is NaN or infinite; one pass in the usual case, for a sum is finite
+    only if every term is.
+    """
     return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
@@ -19,6 +21,10 @@ class Rows:
 
     Shards may be memory-mapped tensors; ``chosen`` (indices into all rows, ascending) keeps some of them. Raises
     ``ConfigError`` for no rows and for shards of different ``d_model``.
+
+    >>> rows = Rows([torch.zeros(3, 2), torch.ones(2, 2)])
+    >>> len(rows), rows.d_model, rows.read(torch.tensor([2, 3])).tolist()
+    (5, 2, [[0.0, 0.0], [1.0, 1.0]])
     """
 
     def __init__(
@@ -71,7 +77,11 @@ class Rows:
 
 
 def as_rows(activations: Rows | torch.Tensor) -> Rows:
-    """``activations`` as ``Rows``; a tensor must be ``[n_tokens, d_model]``."""
+    """``activations`` as ``Rows``; a tensor must be ``[n_tokens, d_model]``: ``ConfigError`` for another shape.
+
+    >>> len(as_rows(torch.zeros(4, 2)))
+    4
+    """
     if isinstance(activations, Rows):
         return activations
     if activations.ndim != 2:

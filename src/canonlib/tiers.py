@@ -33,7 +33,14 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Family:
-    """SAEs of one architecture on one set of tokens: one for each dictionary size, sparsity target and seed."""
+    """SAEs of one architecture on one set of tokens: one for each dictionary size, sparsity target and seed.
+
+    Raises ``ConfigError`` naming the field that cannot work.
+
+    >>> family = Family("topk", "all", sizes=(64, 128), sparsities=(4,), steps=1_000, batch=1_024, lr=1e-3)
+    >>> family.name, family.members
+    ('topk-all', (Member(size=64, sparsity=4, seed=0), Member(size=128, sparsity=4, seed=0)))
+    """
 
     architecture: Architecture
     """SAELens's name: "standard" (ReLU + L1, the paper's), "gated", "jumprelu", "topk", "batchtopk" or
@@ -99,7 +106,10 @@ class Family:
 
 @dataclass(frozen=True)
 class Tier:
-    """Model, hook point, data, SAE families and meta-SAE of one profile."""
+    """Model, hook point, data, SAE families and meta-SAE of one profile.
+
+    Raises ``ConfigError`` naming the field that cannot work.
+    """
 
     name: str
     model: str
@@ -229,6 +239,13 @@ def get(name: str, **overrides: Any) -> Tier:
     """The tier of that name, with fields overridden.
 
     Raises ConfigError for an unknown tier or field (with the nearest name suggested) and for a value that cannot work.
+
+    >>> get("world", seed=1).meta_latents
+    64
+    >>> get("wrld")
+    Traceback (most recent call last):
+        ...
+    canonlib.errors.ConfigError: unknown tier 'wrld'. Did you mean 'world'? Choose from: world, gpt2-small.
     """
     if name not in TIERS:
         raise unknown("tier", name, TIERS)

@@ -13,7 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from canonlib.book.apidocs import CanonRoom, plain_docstring
+from canonlib.book import crosslinks
+from canonlib.book.apidocs import CanonNames, CanonRoom, plain_docstring
 from canonlib.book.mime import CircuitsVisMime, PlotlyMime
 from canonlib.errors import ConfigError
 
@@ -35,7 +36,7 @@ def _wheel_file(distribution: str, ending: str) -> Path:
 
 
 def vendor_sources() -> dict[str, Path]:
-    """Name below ``_static/vendor/`` and the installed file it is copied from."""
+    """Name below ``_static/vendor/`` and the installed file it is copied from; ``ConfigError`` says what to install."""
     static = Path(str(files("canonlib.book") / "static"))
     return {
         "plotly.min.js": _wheel_file("plotly", "plotly/package_data/plotly.min.js"),
@@ -101,8 +102,12 @@ def _drop_thebe(app: Any, pagename: str, templatename: str, context: dict[str, A
 def setup(app: Any) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.add_directive("canon-room", CanonRoom)
+    app.add_directive("canon-names", CanonNames)
     app.connect("config-inited", _stage, priority=900)
     app.connect("html-page-context", _page_files)
     app.connect("html-page-context", _drop_thebe, priority=990)
     app.connect("autodoc-process-docstring", plain_docstring)
+    app.connect("builder-inited", crosslinks.find)
+    app.connect("env-get-updated", crosslinks.changed)
+    app.connect("doctree-resolved", crosslinks.add)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -74,7 +74,9 @@ def _to_stderr(text: str) -> None:
 
 
 def repository_root(start: Path | None = None) -> Path:
-    """The folder with ``_toc.yml`` and ``notebooks/``: above ``start`` (default: here), else where canonlib lies."""
+    """The folder with ``_toc.yml`` and ``notebooks/``: above ``start`` (default: here), else where canonlib lies;
+    ``ConfigError`` for none.
+    """
     here = (start or Path.cwd()).resolve()
     for folder in [here, *here.parents, *Path(__file__).resolve().parents]:
         if (folder / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
@@ -83,7 +85,10 @@ def repository_root(start: Path | None = None) -> Path:
 
 
 def find_chapters(root: Path, names: Sequence[str]) -> list[Path]:
-    """Sources of the named chapters: by number (``3``), stem or unique prefix; all, in order, when none is named."""
+    """Sources of the named chapters: by number (``3``), stem or unique prefix; all, in order, when none is named.
+
+    Raises ``ConfigError`` for a name that is unknown or fits several, and for a repository without chapters.
+    """
     sources = {p.stem: p for p in sorted((root / "notebooks").glob("*.py"))}
     if not sources:
         raise ConfigError(f"{root / 'notebooks'} holds no chapter (*.py).")

@@ -34,12 +34,18 @@ def build_cases(
 
     ``activations`` ``[n_latents, n_meta]`` are those of the meta-latents on the latents' directions
     (``meta_activations``), ``contexts`` the texts of each latent (``top_contexts``); latents without a text (they never
-    fire) are left out. ``groups`` ``[n_latents]`` says which latents are about one thing (an entity, say): of each group one
-    latent at most is in a case, so that none is shown and held out; without it latents with the same texts are one group.
-    Of the users of a meta-latent, ``n_each`` drawn at random are held out, the strongest ``n_shown``
-    of the others are shown, and as many latents that do not use it are drawn to be held out with them. A meta-latent
-    needs at least ``n_each`` + 2 users, and as many latents that do not use it as are held out. Raises ``ConfigError``
-    for tables of different length and numbers below 1.
+    fire) are left out. ``groups`` ``[n_latents]`` says which latents are about one thing (an entity, say): of each
+    group one latent at most is in a case, so that none is shown and held out; without it latents with the same texts
+    are one group. Of the users of a meta-latent, ``n_each`` drawn at random are held out, the strongest ``n_shown`` of
+    the others are shown, and as many latents that do not use it are drawn to be held out with them. A meta-latent needs
+    at least ``n_each`` + 2 users, and as many latents that do not use it as are held out. Raises ``ConfigError`` for
+    tables of different length and numbers below 1.
+
+    >>> activations = (torch.arange(20) < 10).float()[:, None]  # one meta-latent, which the first ten latents use
+    >>> texts = [[f"text {i}"] for i in range(20)]
+    >>> (case,) = build_cases(activations, texts, n_shown=2, n_each=3)
+    >>> len(case.shown), len(case.held_out), sum(case.uses)
+    (2, 6, 3)
     """
     for field, value in (("n_shown", n_shown), ("n_each", n_each)):
         require_positive(field, value)

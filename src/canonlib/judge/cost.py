@@ -12,7 +12,11 @@ CHARACTERS_PER_TOKEN = 4
 
 @dataclass(frozen=True)
 class Prices:
-    """Price of a million tokens, in whatever currency the endpoint bills. Raises ``ConfigError`` for one below zero."""
+    """Price of a million tokens, in whatever currency the endpoint bills. Raises ``ConfigError`` for one below zero.
+
+    >>> Estimate(n_requests=100, n_kept=0, input_tokens=200_000, output_tokens=50_000).price(Prices(0.5, 2.0))
+    0.2
+    """
 
     input: float = 0.0
     output: float = 0.0
@@ -52,5 +56,9 @@ class Estimate:
 
 
 def tokens(text: str) -> int:
-    """Estimated tokens of ``text``, rounded up."""
+    """Estimated tokens of ``text``, rounded up.
+
+    >>> tokens("A meta-latent is a part.")
+    6
+    """
     return -(-len(text) // CHARACTERS_PER_TOKEN)

@@ -59,8 +59,8 @@ def detect_prompt(case: Case, explanation: str) -> str:
 def interpret(cases: Sequence[Case], judge: Judge, progress: bool = True) -> list[Interpretation]:
     """Explanations and scores of all ``cases``, in their order.
 
-    A case whose replies cannot be read gets none, and says why; the others go on. Raises ``JudgeError`` when the endpoint
-    fails: what it had answered is kept, and the same call goes on from there.
+    A case whose replies cannot be read gets none, and says why; the others go on. Raises ``JudgeError`` when the
+    endpoint fails: what it had answered is kept, and the same call goes on from there.
     """
     from tqdm.auto import tqdm
 

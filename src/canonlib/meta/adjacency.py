@@ -49,8 +49,9 @@ def shared_part_overlap(
 ) -> Overlap:
     """Edges common to "shares a meta-latent" and "near the same latent of ``smaller``", at equal numbers of edges.
 
-    ``directions`` ``[n_latents, d_model]`` are the latents that are joined. Both graphs are kept as sparse matrices: the
-    memory is that of the edges. Raises ``ConfigError`` for another d_model and when no two latents share a meta-latent.
+    ``directions`` ``[n_latents, d_model]`` are the latents that are joined. Both graphs are kept as sparse matrices:
+    the memory is that of the edges. Raises ``ConfigError`` for another d_model and when no two latents share a
+    meta-latent.
     """
     rows = unit_rows(directions, int(meta.sae.cfg.d_in))
     shared = _joined(_sparse((meta_activations(meta, rows) > 0).nonzero(), len(rows), meta.n_latents))

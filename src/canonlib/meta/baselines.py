@@ -1,10 +1,10 @@
 """Other lists of parts: what would directions look like in pieces that no meta-SAE has learnt?
 
 A *list of parts* is a matrix of unit directions. ``pursue`` writes each decoder direction as mean + at most k parts, by
-orthogonal matching pursuit with coefficients of at least zero (as a meta-SAE's activations are), the same for every list,
-so that lists can be compared at equal sparsity and without a trained encoder (the sparse regression that the meta-SAE post
-suggests and leaves undone). scikit-learn's pursuit knows no sign; scipy's non-negative least squares fits the
-coefficients.
+orthogonal matching pursuit with coefficients of at least zero (as a meta-SAE's activations are), the same for every
+list, so that lists can be compared at equal sparsity and without a trained encoder (the sparse regression that the
+meta-SAE post suggests and leaves undone). scikit-learn's pursuit knows no sign; scipy's non-negative least squares fits
+the coefficients.
 """
 
 from __future__ import annotations
@@ -47,9 +47,15 @@ def pursue(
     """Write each row of ``directions`` ``[n_directions, d_model]`` as ``mean`` + at most ``k`` of ``parts`` ``[n_parts, d_model]``.
 
     Rows and parts are scaled to unit length. Parts are chosen one at a time, the one whose product with what is left is
-    highest, and all coefficients are fitted anew each time, none below zero; a row is done when no product is above zero.
-    ``mean`` ``[d_model]`` is that of ``directions`` unless given (give the training rows' for rows held out). Raises
-    ``ConfigError`` for another d_model, and for ``k`` below 1 or above the number of parts or of dimensions.
+    highest, and all coefficients are fitted anew each time, none below zero; a row is done when no product is above
+    zero. ``mean`` ``[d_model]`` is that of ``directions`` unless given (give the training rows' for rows held out).
+    Raises ``ConfigError`` for another d_model, and for ``k`` below 1 or above the number of parts or of dimensions.
+
+    >>> parts = torch.eye(16)[:6]
+    >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
+    >>> found = pursue(rows, parts, k=2, mean=torch.zeros(16))
+    >>> found.uses.sum(1).tolist(), round(found.variance_explained, 3)
+    ([2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], 1.0)
     """
     require_positive("k", k)
     rows = unit_rows(directions).double().cpu()
@@ -85,7 +91,11 @@ def principal_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) 
     """The first n/2 principal components of the unit rows and their opposites, ``[n, d_model]``.
 
     Coefficients are never below zero, so each component needs both. Fewer where the rows span fewer dimensions, and one
-    fewer for an odd ``n``. ``seed`` is not used: the answer has no chance in it.
+    fewer for an odd ``n``. ``seed`` is not used: the answer has no chance in it. Raises ``ConfigError`` for ``n`` below
+    1.
+
+    >>> principal_parts(torch.eye(4), n=4).shape
+    torch.Size([4, 4])
     """
     require_positive("n", n)
     rows = unit_rows(directions).double()
@@ -97,7 +107,14 @@ def principal_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) 
 def cluster_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
     """Directions ``[n, d_model]`` from the mean to the centres of ``n`` clusters: scikit-learn's k-means on unit rows.
 
-    Raises ``ConfigError`` for more clusters than rows.
+    ``directions`` is an SAE or a matrix ``[n_directions, d_model]``. Raises ``ConfigError`` for more clusters than
+    rows.
+
+    >>> import torch
+    >>> parts = torch.eye(16)[:6]
+    >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
+    >>> cluster_parts(rows, n=6).shape
+    torch.Size([6, 16])
     """
     from sklearn.cluster import KMeans
 
@@ -112,6 +129,9 @@ def drawn_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> t
     """``n`` of the unit rows themselves, drawn without replacement and taken from the mean, ``[n, d_model]``.
 
     A row drawn rebuilds itself, which flatters this list in sample. Raises ``ConfigError`` for more than there are.
+
+    >>> drawn_parts(torch.eye(4), n=3).shape
+    torch.Size([3, 4])
     """
     rows = unit_rows(directions)
     _require_enough(n, len(rows))
@@ -131,10 +151,18 @@ def attribute_parts(directions: SAE[Any] | torch.Tensor, holds: torch.Tensor, ri
     """The direction that each attribute value adds to a decoder direction, ``[n_facts, d_model]``: an oracle's list.
 
     ``holds`` ``[n_directions, n_facts]`` (bool) says of which facts each latent's entity is an example: the rows are
-    fitted as a mean plus one direction for each fact that holds (ridge regression, so that facts that always go together
-    share what they explain). Fitted to the rows that they are then judged on, with the truth in hand, they show what a
-    short sum of single directions for facts can say; a list that has to find out starts from less. Raises ``ConfigError`` for tables of different length, and for facts that hold of no row or of all, which have no
+    fitted as a mean plus one direction for each fact that holds (ridge regression, so that facts that always go
+    together share what they explain). Fitted to the rows that they are then judged on, with the truth in hand, they
+    show what a short sum of single directions for facts can say; a list that has to find out starts from less. Raises
+    ``ConfigError`` for tables of different length, and for facts that hold of no row or of all, which have no
     direction.
+
+    >>> parts = torch.eye(16)[:6]
+    >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
+    >>> holds = torch.tensor([[f in (i, j) for f in range(6)] for i in range(6) for j in range(i)])
+    >>> found = attribute_parts(rows, holds)
+    >>> found.shape, found.argmax(1).tolist()  # each fact's direction is its part's
+    (torch.Size([6, 16]), [0, 1, 2, 3, 4, 5])
     """
     rows = unit_rows(directions).double()
     if holds.shape[:1] != rows.shape[:1] or holds.ndim != 2:

@@ -19,8 +19,15 @@ SAMPLINGS: tuple[str, ...] = ("epochs", "replacement")
 class MetaConfig:
     """Everything that a meta-SAE depends on beside the directions. Raises ``ConfigError`` naming a field that fails.
 
-    The defaults suit some thousand directions of 128 coordinates; ``recipes`` holds those of the authors and of SAEBench,
-    and the module ``training`` says what the defaults were measured against.
+    The defaults suit some thousand directions of 128 coordinates; ``recipes`` holds those of the authors and of
+    SAEBench, and the module ``training`` says what the defaults were measured against.
+
+    >>> MetaConfig(n_latents=64).rows_per_step(n_directions=560)
+    512
+    >>> MetaConfig(n_latents=2, k=4.0)
+    Traceback (most recent call last):
+        ...
+    canonlib.errors.ConfigError: k (4.0) must not exceed n_latents (2): lower k or add meta-latents.
     """
 
     n_latents: int

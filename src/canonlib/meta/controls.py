@@ -22,6 +22,10 @@ def random_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.T
     """As many directions as there are rows in ``directions`` ``[n_latents, d_model]``, uniform on the unit sphere.
 
     Gaussian rows scaled to unit length: what any direction has in common with another by chance.
+
+    >>> drawn = random_directions(torch.eye(16), seed=0)
+    >>> drawn.shape, round(float(drawn[0].norm()), 5)
+    (torch.Size([16, 16]), 1.0)
     """
     rows = unit_rows(directions)
     drawn = torch.randn(rows.shape, generator=_generator(seed), dtype=torch.float64)
@@ -31,7 +35,8 @@ def random_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.T
 def untrained_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
     """The decoder of an SAE of that many latents before its first training step, as SAELens makes it, at unit length.
 
-    What a meta-SAE explains of it is owed to size and k alone. The global random state is left as it was.
+    As many rows as ``directions`` ``[n_latents, d_model]`` (an SAE or a matrix), and as wide. What a meta-SAE explains
+    of it is owed to size and k alone. The global random state is left as it was.
     """
     from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
 
@@ -45,8 +50,12 @@ def untrained_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torc
 def shuffled_coordinates(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
     """The same numbers in other company: each coordinate permuted among the latents, then rows scaled to unit length.
 
-    Each coordinate keeps its distribution over the latents (mean, spread, outliers; up to the rescaling), so this
-    control has the mean direction and the privileged coordinates of the real rows, but none of their combinations.
+    ``directions`` is an SAE or a matrix ``[n_latents, d_model]``, and so is what comes back. Each coordinate keeps its
+    distribution over the latents (mean, spread, outliers; up to the rescaling), so this control has the mean direction
+    and the privileged coordinates of the real rows, but none of their combinations.
+
+    >>> shuffled_coordinates(torch.ones(4, 2), seed=0)[0]  # all rows are alike, and stay so
+    tensor([0.7071, 0.7071])
     """
     rows = unit_rows(directions)
     order = torch.rand(rows.shape, generator=_generator(seed), dtype=torch.float64).argsort(dim=0)
@@ -56,8 +65,13 @@ def shuffled_coordinates(directions: SAE[Any] | torch.Tensor, seed: int) -> torc
 def gaussian_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
     """As many rows, drawn from the Gaussian with the mean and the covariance of the unit rows, scaled to unit length.
 
-    They lie near the same few dimensions, as strongly, and have no other structure: what a meta-SAE explains of them
-    is owed to dimensions that the rows share, not to particular parts that some rows share and others lack.
+    ``directions`` is an SAE or a matrix ``[n_latents, d_model]``, and so is what comes back. They lie near the same few
+    dimensions, as strongly, and have no other structure: what a meta-SAE explains of them is owed to dimensions that
+    the rows share, not to particular parts that some rows share and others lack.
+
+    >>> drawn = gaussian_directions(torch.eye(16)[:4], seed=0)  # rows that lie in four dimensions
+    >>> int(torch.linalg.matrix_rank(drawn)), drawn.shape
+    (4, torch.Size([4, 16]))
     """
     rows = unit_rows(directions)
     mean, centred = rows.double().mean(0), rows.double() - rows.double().mean(0)
@@ -71,8 +85,9 @@ def with_controls(
 ) -> dict[str, MetaReport]:
     """Reports of one recipe on four sets of directions: "real", "untrained", "shuffled" and "gaussian".
 
-    Controls are drawn by ``config.seed``. Give the meta-SAE already trained on ``directions`` as ``real`` to save its
-    training; ``ConfigError`` when it was trained with another configuration. Other errors as in ``train_meta_sae``.
+    ``directions`` is an SAE or a matrix ``[n_latents, d_model]``. Controls are drawn by ``config.seed``. Give the
+    meta-SAE already trained on ``directions`` as ``real`` to save its training; ``ConfigError`` when it was trained
+    with another configuration. Other errors as in ``train_meta_sae``.
     """
     if real is not None and real.config != config:
         raise ConfigError(f"real was trained with {real.config}, not with {config}: the controls need the same recipe.")

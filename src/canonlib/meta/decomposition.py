@@ -46,6 +46,14 @@ def decompose(
 
     Raises ``ConfigError`` for an index without ``directions`` or out of their range, and for a direction that is zero,
     not finite or of another d_model.
+
+    >>> from canonlib.meta import MetaConfig, train_meta_sae
+    >>> parts = torch.eye(16)[:6]
+    >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
+    >>> meta = train_meta_sae(rows, MetaConfig(n_latents=6, k=2.0, steps=100, batch_size=15), progress=False)
+    >>> found = decompose(meta, 0, rows)
+    >>> len(found) > 0, found.cosine_to_reconstruction > 0.9
+    (True, True)
     """
     direction = _direction(latent, directions)
     row = unit_rows(direction, int(meta.sae.cfg.d_in)).to(meta.sae.W_dec.device)
@@ -65,7 +73,16 @@ def decompose(
 def users(meta: MetaSAE, directions: SAE[Any] | torch.Tensor, meta_latent: int) -> Users:
     """The latents (rows of ``directions``) that use ``meta_latent``: the inverse of ``decompose``.
 
-    Raises ``ConfigError`` for a meta-latent out of range and for directions that do not suit the meta-SAE.
+    ``directions`` is an SAE or a matrix ``[n_latents, d_model]``. Raises ``ConfigError`` for a meta-latent out of range
+    and for directions that do not suit the meta-SAE.
+
+    >>> from canonlib.meta import MetaConfig, train_meta_sae
+    >>> parts = torch.eye(16)[:6]
+    >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
+    >>> meta = train_meta_sae(rows, MetaConfig(n_latents=6, k=2.0, steps=100, batch_size=15), progress=False)
+    >>> strongest = int(decompose(meta, 0, rows).meta_latents[0])
+    >>> 0 in users(meta, rows, strongest).latents.tolist()
+    True
     """
     _require_index("meta_latent", meta_latent, meta.n_latents)
     column = meta_activations(meta, directions)[:, meta_latent]

@@ -56,9 +56,9 @@ def output_words(
 ) -> list[list[str]]:
     """For each direction ``[n, d_model]`` the ``k`` tokens that it raises most, seen through the unembedding.
 
-    The logit lens: direction (less its mean where the final norm is a LayerNorm) times that norm's weight (1 where it is
-    folded) times ``W_U``. ``words[id]`` is a token's text. Raises ``ConfigError`` for another d_model and for ``k`` below 1 or above
-    the number of words.
+    The logit lens: direction (less its mean where the final norm is a LayerNorm) times that norm's weight (1 where it
+    is folded) times ``W_U``. ``words[id]`` is a token's text. Raises ``ConfigError`` for another d_model and for ``k``
+    below 1 or above the number of words.
     """
     require_positive("k", k)
     unembed = lm.W_U.detach().float()

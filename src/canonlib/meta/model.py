@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sae_lens import SAE
 
 META_FILE = "meta.json"
+"""What is kept beside the SAE's own files: configuration and report."""
 _SAE_FILES = ("cfg.json", "sae_weights.safetensors")
 _BLOCK = 8192
 
@@ -90,6 +91,13 @@ def meta_activations(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Tens
     """Activations ``[n_directions, n_meta_latents]`` of all meta-latents on decoder rows, scaled to unit length first.
 
     Raises ``ConfigError`` for rows without a direction (see ``decoder_directions``) and for another d_model.
+
+    >>> from canonlib.meta import MetaConfig, train_meta_sae
+    >>> parts = torch.eye(16)[:6]
+    >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
+    >>> meta = train_meta_sae(rows, MetaConfig(n_latents=6, k=2.0, steps=100, batch_size=15), progress=False)
+    >>> meta_activations(meta, rows).shape
+    torch.Size([15, 6])
     """
     sae = meta.sae if isinstance(meta, MetaSAE) else meta
     rows = unit_rows(directions, int(sae.cfg.d_in)).to(sae.W_dec.device)
@@ -100,8 +108,16 @@ def meta_activations(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Tens
 def variance_explained(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Tensor) -> float:
     """1 - Σ|d - d̂|² / Σ|d - d̄|² over the unit rows d of ``directions``, d̄ their own mean; sums in float64.
 
-    Takes the directions of the training, held-out ones or a control's; can be below zero for those it does not fit.
-    Raises ``ConfigError`` as ``meta_activations`` does, and when all rows point the same way.
+    ``directions`` is an SAE or a matrix ``[n_directions, d_model]``. Takes the directions of the training, held-out
+    ones or a control's; can be below zero for those it does not fit. Raises ``ConfigError`` as ``meta_activations``
+    does, and when all rows point the same way.
+
+    >>> from canonlib.meta import MetaConfig, train_meta_sae
+    >>> parts = torch.eye(16)[:6]
+    >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
+    >>> meta = train_meta_sae(rows, MetaConfig(n_latents=6, k=2.0, steps=100, batch_size=15), progress=False)
+    >>> variance_explained(meta, rows) > variance_explained(meta, torch.randn(15, 16))
+    True
     """
     sae = meta.sae if isinstance(meta, MetaSAE) else meta
     rows = unit_rows(directions, int(sae.cfg.d_in)).to(sae.W_dec.device)

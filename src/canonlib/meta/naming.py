@@ -80,10 +80,17 @@ def name_meta_latents(
     ``[n_entity_latents, n_facts]`` (bool) what holds of its entity, ``facts`` labels the columns of ``truth``.
     ``entities`` ``[n_entity_latents]`` (whole numbers) says whose latent each is: latents of one entity share its facts
     in every permutation, as they do in truth. Without it each latent counts as an entity of its own, which puts chance
-    too low where entities have several latents. ``groups`` ``[n_entity_latents]`` (whole numbers) says of which kind the
-    entity is: facts are dealt within a kind only. ``n_permutations`` is by default enough for one good name among all
-    meta-latents to pass (``permutations_for``), and a thousand at least. Raises ``ConfigError`` for tables of different length, a wrong number
-    of labels, no permutations, or two latents of one entity with different facts or kinds.
+    too low where entities have several latents. ``groups`` ``[n_entity_latents]`` (whole numbers) says of which kind
+    the entity is: facts are dealt within a kind only. ``n_permutations`` is by default enough for one good name among
+    all meta-latents to pass (``permutations_for``), and a thousand at least. Raises ``ConfigError`` for tables of
+    different length, a wrong number of labels, no permutations, or two latents of one entity with different facts or
+    kinds.
+
+    >>> truth = torch.tensor([[i < 6, i % 2 == 0] for i in range(12)])
+    >>> active = truth[:, :1]  # one meta-latent, which the first six latents use
+    >>> (name,) = name_meta_latents(active, truth, ["country=Germany", "field=physics"])
+    >>> name.fact, name.f1, name.beyond_chance
+    ('country=Germany', 1.0, True)
     """
     if truth.ndim == 2 and len(facts) != truth.shape[1]:
         raise ConfigError(

@@ -49,14 +49,16 @@ _RECIPES: dict[str, Callable[[int], dict[str, Any]]] = {
     "saebench": _saebench,
 }
 RECIPES = tuple(_RECIPES)
+"""Names of the recipes."""
 
 
 def recipe(name: str, n_latents: int, n_directions: int, **overrides: Any) -> MetaConfig:
     """The recipe ``name`` for ``n_latents`` meta-latents on ``n_directions`` decoder directions, fields overridden.
 
-    "canonlib" is ``MetaConfig``'s defaults; "paper", "post", "released" and "saebench" are as their sources say (see the
-    module). The authors use 2,304 meta-latents on 49,152 latents, SAEBench a quarter as many meta-latents as latents.
-    Where an epoch has fewer directions than a batch, a step takes them all (``MetaConfig.rows_per_step``). Raises ``ConfigError`` for an unknown name or field.
+    "canonlib" is ``MetaConfig``'s defaults; "paper", "post", "released" and "saebench" are as their sources say (see
+    the module). The authors use 2,304 meta-latents on 49,152 latents, SAEBench a quarter as many meta-latents as
+    latents. Where an epoch has fewer directions than a batch, a step takes them all (``MetaConfig.rows_per_step``).
+    Raises ``ConfigError`` for an unknown name or field.
 
     >>> recipe("released", n_latents=2304, n_directions=49_152).lr
     0.001

@@ -1,7 +1,8 @@
 """The replacement test: are meta-latents just latents of smaller SAEs? (meta-SAE post, 2024)
 
 Every meta-latent's direction is exchanged for the nearest one of a pool (latents of smaller SAEs, or random ones), the
-directions are held fixed, and the encoder is fine-tuned. If little variance is lost, the pool's latents would have done.
+directions are held fixed, and the encoder is fine-tuned. If little variance is lost, the pool's latents would have
+done.
 """
 
 from __future__ import annotations

@@ -59,6 +59,10 @@ def stack(saes: Mapping[int, SAE[Any] | torch.Tensor], alive: Mapping[int, torch
 
     ``alive[size]`` (bool ``[size]``) says which latents to take; without it all are. Raises ``ConfigError`` for no SAE,
     SAEs of different d_model and masks of another length.
+
+    >>> family = stack({2: torch.eye(4)[:2], 3: torch.eye(4)[:3]})
+    >>> family.sizes, family.rows.shape, family.place(3, latent=0)
+    ((2, 3), torch.Size([5, 4]), 2)
     """
     if not saes:
         raise ConfigError("saes must hold at least one SAE, got none.")
@@ -84,6 +88,9 @@ def parents(family: Dictionaries, same: float = SAME) -> torch.Tensor:
     """Place of each row's parent, int64 ``[n_rows]``: the nearest row of the next smaller size.
 
     -1 for rows of the smallest size and where that cosine is below ``same``.
+
+    >>> parents(stack({2: torch.eye(4)[:2], 3: torch.eye(4)[:3]})).tolist()  # the last has no parent
+    [-1, -1, 0, 1, -1]
     """
     found = torch.full((len(family.rows),), -1)
     for small, large in zip(family.sizes, family.sizes[1:], strict=False):

@@ -43,6 +43,12 @@ def train_meta_sae(decoder: SAE[Any] | torch.Tensor, config: MetaConfig, progres
     One seed gives the same weights bit for bit on one machine and number of threads. The global random state is left
     as it was. Raises ``ConfigError`` for rows that are zero or not finite (their indices are named) and for fewer
     distinct rows than meta-latents; warns (``UserWarning``) of duplicate rows, which then count once for each copy.
+
+    >>> parts = torch.eye(16)[:6]
+    >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
+    >>> meta = train_meta_sae(rows, MetaConfig(n_latents=6, k=2.0, steps=100, batch_size=15), progress=False)
+    >>> meta.n_latents, meta.report.n_directions, meta.report.variance_explained > 0.5
+    (6, 15, True)
     """
     rows = unit_rows(decoder)
     distinct = _distinct_rows(rows, config)
@@ -59,7 +65,7 @@ def tune_encoder(
 ) -> MetaSAE:
     """Train encoder and decoder bias on ``directions`` while the decoder directions stay ``parts`` ``[n_meta, d_model]``.
 
-    Starts from the encoder and the biases of ``meta``; deterministic and errors as ``train_meta_sae``.
+    Starts from the encoder and the biases of ``meta``; deterministic, with the errors of ``train_meta_sae``.
     """
     rows = unit_rows(directions, int(meta.sae.cfg.d_in))
     with torch.random.fork_rng(devices=[rows.device] if rows.is_cuda else []):
@@ -82,7 +88,8 @@ def held_out_variance(
 ) -> tuple[float, float]:
     """Variance explained on the rows trained on, and on a ``share`` of the rows held out, drawn by ``config.seed``.
 
-    Raises ``ConfigError`` when either part would be empty, and as ``train_meta_sae`` does.
+    ``decoder`` is an SAE or a matrix ``[n_latents, d_model]``. Raises ``ConfigError`` when either part would be empty,
+    and as ``train_meta_sae`` does.
     """
     rows = unit_rows(decoder)
     n_out = int(share * len(rows))

@@ -16,6 +16,7 @@ import torch
 
 from canonlib.errors import ConfigError, require_positive
 from canonlib.meta.naming import name_meta_latents
+from canonlib.store import none_for_nan
 
 COMMON = 1 / 3
 """A fact that holds of more entities of its kind than this cannot be said three times as well as by chance."""
@@ -43,15 +44,19 @@ class PartScore:
 
     def to_json(self) -> dict[str, Any]:
         """All fields and ``lift`` as JSON-ready values, None for NaN."""
-        values = {**asdict(self), "lift": self.lift}
-        return {key: None if value != value else value for key, value in values.items()}
+        return none_for_nan({**asdict(self), "lift": self.lift})
 
 
 def rare_facts(truth: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
     """Which facts hold of at most ``COMMON`` of the latents of every kind: bool ``[n_facts]``.
 
-    ``truth`` ``[n_latents, n_facts]`` (bool) says what holds of each latent's entity, ``kinds`` ``[n_latents]`` of which
-    kind that is. What nearly everybody has ("not a laureate") is no news of anybody, and its name is true by chance.
+    ``truth`` ``[n_latents, n_facts]`` (bool) says what holds of each latent's entity, ``kinds`` ``[n_latents]`` of
+    which kind that is. What nearly everybody has ("not a laureate") is no news of anybody, and its name is true by
+    chance.
+
+    >>> truth = torch.tensor([[True, True], [False, True], [False, True], [False, False]])
+    >>> rare_facts(truth, kinds=torch.zeros(4)).tolist()
+    [True, False]
     """
     shares = [truth[kinds == kind].double().mean(0) for kind in torch.unique(kinds)]
     return torch.stack(shares).amax(0) <= COMMON
@@ -70,10 +75,15 @@ def score_parts(
     """Judge parts by facts, each entity by names that other entities chose.
 
     ``uses`` ``[n_latents, n_parts]`` (bool) says which parts each latent has, ``truth`` ``[n_latents, n_facts]`` (bool)
-    what holds of its entity, ``entities`` and ``kinds`` ``[n_latents]`` whose it is and of which kind. A part has a name
-    when that is beyond chance in the other folds (``MetaName.beyond_chance``). For parts that were made for a fact each,
-    ``known`` ``[n_parts]`` (int64) holds its column, and nothing is named. Raises ``ConfigError`` for fewer than two folds
-    or entities, and as ``name_meta_latents`` does.
+    what holds of its entity, ``entities`` and ``kinds`` ``[n_latents]`` whose it is and of which kind. A part has a
+    name when that is beyond chance in the other folds (``MetaName.beyond_chance``). For parts that were made for a fact
+    each, ``known`` ``[n_parts]`` (int64) holds its column, and nothing is named. Raises ``ConfigError`` for fewer than
+    two folds or entities, and as ``name_meta_latents`` does.
+
+    >>> truth = torch.tensor([[i % 3 == 0, i % 4 == 0] for i in range(24)])
+    >>> score = score_parts(truth, truth, torch.arange(24), torch.zeros(24))  # parts that are the facts themselves
+    >>> score.precision, score.recall, round(score.lift, 1)
+    (1.0, 1.0, 3.4)
     """
     require_positive("folds", folds)
     _require_same_latents(uses, truth, entities, kinds, known)
@@ -153,16 +163,18 @@ class FactFate:
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON-ready values, None for NaN."""
-        return {key: None if value != value else value for key, value in asdict(self).items()}
+        return none_for_nan(asdict(self))
 
 
 def fates(
     directions: torch.Tensor, uses: torch.Tensor, truth: torch.Tensor, facts: Sequence[str], entities: torch.Tensor,
     kinds: torch.Tensor, folds: int = 5, seed: int = 0,
 ) -> list[FactFate]:  # fmt: skip
-    """The fate of every fact, in the order of ``facts``; arguments as in ``score_parts``, and the latents' directions.
+    """The fate of every fact, in the order of ``facts``; arguments as in ``score_parts``, and the latents'
+    ``directions`` ``[n_latents, d_model]``.
 
-    The probe is scikit-learn's ridge classifier, and is asked within the kind in which the fact occurs most.
+    The probe is scikit-learn's ridge classifier, and is asked within the kind in which the fact occurs most. Errors as
+    in ``name_meta_latents``.
     """
     from canonlib.world.match import match_facts
 

@@ -10,7 +10,7 @@ import torch
 
 from canonlib.pipeline import metastage
 from canonlib.sae.selectivity import selectivity
-from canonlib.store import Artefact, Build, write_json, write_tensors
+from canonlib.store import Artefact, Build, none_for_nan, write_json, write_tensors
 
 if TYPE_CHECKING:
     from canonlib.meta import Dictionaries, MetaSAE, splitting
@@ -74,18 +74,18 @@ def _build(b: Build, run: Run) -> None:
     from canonlib.meta import count_splits, stack, train_meta_sae
 
     family, mentions = run.family(metastage.BASE), run.data.train.only("entities")
-    alive = {size: selectivity(sae, mentions).fires > 0 for size, sae in family.saes().items()}
-    rows = stack(family.saes(), alive)
+    saes = family.saes()
+    alive = {size: selectivity(sae, mentions).fires > 0 for size, sae in saes.items()}
+    rows, latents = stack(saes, alive), {size: sae.W_dec.detach()[alive[size]] for size, sae in saes.items()}
     meta = train_meta_sae(rows.rows, metastage.meta_config(run.tier), progress=False)
     meta.save(b.folder / "meta")
     write_tensors(b.folder / "alive.safetensors", {str(size): mask for size, mask in alive.items()})
-    splits = {key: None if value != value else value for key, value in asdict(count_splits(meta, rows)).items()}
     found = {
         "variance_explained": meta.report.variance_explained,
         "sizes": _by_size(meta, rows),
-        "splits": splits,
-        "replaced": _replaced(run),
-        "overlap": _overlaps(run),
+        "splits": none_for_nan(asdict(count_splits(meta, rows))),
+        "replaced": _replaced(run, latents),
+        "overlap": _overlaps(run, latents),
     }
     write_json(b.folder / "summary.json", found)
 
@@ -104,18 +104,18 @@ def _by_size(meta: MetaSAE, rows: Dictionaries) -> list[dict[str, float]]:
 
 def _base(run: Run) -> tuple[MetaSAE, torch.Tensor]:
     """The base's meta-SAE and the rows that it was trained on."""
-    stage = run.meta_of(0)
-    return stage.meta, metastage.load_base(run).W_dec.detach()[stage.alive]
+    return run.meta_of(0).meta, metastage.base_rows(run)
 
 
-def _replaced(run: Run) -> dict[str, float]:
-    """Variance explained after fine-tuning the encoder: own directions, nearest of smaller SAEs, nearest of random ones."""
+def _replaced(run: Run, latents: dict[int, torch.Tensor]) -> dict[str, float]:
+    """Variance explained after fine-tuning the encoder: own directions, nearest of smaller SAEs, nearest of random ones.
+
+    ``latents`` holds, for each size, the decoder rows ``[n_alive, d_model]`` of the latents that fire.
+    """
     from canonlib.meta import random_directions, replace_parts
 
     meta, rows = _base(run)
-    family = run.family(metastage.BASE)
-    sizes = [n for n in family.sizes if n <= POOL * run.tier.meta_base]
-    smaller = [metastage.live_rows(run, metastage.BASE, n) for n in sizes]
+    smaller = [rows_of for n, rows_of in latents.items() if n <= POOL * run.tier.meta_base]
     if not smaller:
         return {}
     pool = torch.cat(smaller)
@@ -127,13 +127,13 @@ def _replaced(run: Run) -> dict[str, float]:
     return {**found, "n_pool": len(pool)}
 
 
-def _overlaps(run: Run) -> list[dict[str, float]]:
-    """For each smaller size, what the two graphs have in common."""
+def _overlaps(run: Run, latents: dict[int, torch.Tensor]) -> list[dict[str, float]]:
+    """For each smaller size, what the two graphs have in common; ``latents`` as for ``_replaced``."""
     from canonlib.meta import shared_part_overlap
 
     meta, rows = _base(run)
-    family, told = run.family(metastage.BASE), []
-    for size in (n for n in family.sizes if n < run.tier.meta_base):
-        found = shared_part_overlap(meta, rows, metastage.live_rows(run, metastage.BASE, size))
+    told = []
+    for size in (n for n in latents if n < run.tier.meta_base):
+        found = shared_part_overlap(meta, rows, latents[size])
         told.append({"size": size, "share": found.share, **asdict(found)})
     return told

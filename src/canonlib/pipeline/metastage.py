@@ -120,6 +120,12 @@ def load_base(run: Run, seed: int = 0) -> SAE[Any]:
     return training.load(base_artefact(run, seed).folder)
 
 
+def base_rows(run: Run, seed: int = 0) -> torch.Tensor:
+    """Decoder rows ``[n_alive, d_model]`` of the base SAE of that seed that its meta-SAE is trained on: those that fire."""
+    rows: torch.Tensor = load_base(run, seed).W_dec.detach()[run.meta_of(seed).alive]
+    return rows
+
+
 def live_rows(run: Run, family: str, size: int, seed: int = 0) -> torch.Tensor:
     """Decoder rows ``[n_alive, d_model]`` of the latents that fire in training, of an SAE of a family on entity mentions."""
     sae = run.family(family).sae(size, seed=seed)

@@ -33,7 +33,7 @@ def sweep_stage(run: Run) -> dict[str, Any]:
     """
 
     def build(b: Build) -> None:
-        rows = metastage.load_base(run).W_dec.detach()[run.meta_of(0).alive]
+        rows = metastage.base_rows(run)
         ours = metastage.meta_config(run.tier)
         write_json(
             b.folder / "sweep.json",

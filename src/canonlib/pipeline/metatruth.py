@@ -68,11 +68,11 @@ def truth_of(run: Run, seed: int) -> Truth:
 def truth_stage(run: Run, seed: int) -> dict[str, Any]:
     """One seed's findings, from the store or made now.
 
-    Keys: ``seed``; ``n_rare`` facts and their labels ``rare``; ``meta``, a ``Scored`` for the meta-SAE at each of ``KS``;
-    ``lists``, one for each other list of parts and k (written by pursuit); ``cosine``, for each smaller SAE and the base
-    itself the mean highest cosine of meta-latents with its latents, the share ``above`` 0.7, and for both controls
-    (``random`` directions, ``gaussian`` ones of the rows' covariance) their mean and the distance in standard deviations;
-    ``fates``, a ``FactFate`` for each fact.
+    Keys: ``seed``; ``n_rare`` facts and their labels ``rare``; ``meta``, a ``Scored`` for the meta-SAE at each of
+    ``KS``; ``lists``, one for each other list of parts and k (written by pursuit); ``cosine``, for each smaller SAE and
+    the base itself the mean highest cosine of meta-latents with its latents, the share ``above`` 0.7, and for both
+    controls (``random`` directions, ``gaussian`` ones of the rows' covariance) their mean and the distance in standard
+    deviations; ``fates``, a ``FactFate`` for each fact.
     """
 
     def build(b: Build) -> None:
@@ -93,17 +93,17 @@ def _measure(run: Run, seed: int) -> dict[str, Any]:
     from canonlib.meta import fates, meta_activations, rare_facts
 
     stage, truth = run.meta_of(seed), truth_of(run, seed)
-    rows = metastage.load_base(run, seed).W_dec.detach()[stage.alive]
+    rows, smaller = metastage.base_rows(run, seed), _smaller_rows(run, seed)
     if len(truth.place) == 0 or len(torch.unique(truth.entity)) < 10:
-        return {"rare": [], "meta": [], "lists": [], "cosine": _cosines(run, seed), "fates": []}
+        return {"rare": [], "meta": [], "lists": [], "cosine": _cosines(run, seed, rows, smaller), "fates": []}
     rare = rare_facts(truth.holds, truth.kind)
     uses = (meta_activations(stage.meta, rows) > 0)[truth.place]
     told = fates(rows[truth.place], uses, truth.holds, truth.facts, truth.entity, truth.kind, seed=run.tier.seed)
     return {
         "rare": [fact for fact, is_rare in zip(truth.facts, rare.tolist(), strict=True) if is_rare],
         "meta": [asdict(row) for row in _meta_saes(run, seed, rows, truth, rare)],
-        "lists": [asdict(row) for row in _lists(run, seed, rows, truth, rare)],
-        "cosine": _cosines(run, seed),
+        "lists": [asdict(row) for row in _lists(run, seed, rows, smaller, truth, rare)],
+        "cosine": _cosines(run, seed, rows, smaller),
         "fates": [fate.to_json() for fate in told],
     }
 
@@ -123,7 +123,9 @@ def _meta_saes(run: Run, seed: int, rows: torch.Tensor, truth: Truth, rare: torc
         yield Scored("meta-latents", k, meta.report.variance_explained, held_out, every, rare_only)
 
 
-def _lists(run: Run, seed: int, rows: torch.Tensor, truth: Truth, rare: torch.Tensor) -> Iterator[Scored]:
+def _lists(
+    run: Run, seed: int, rows: torch.Tensor, smaller: dict[int, torch.Tensor], truth: Truth, rare: torch.Tensor
+) -> Iterator[Scored]:
     """Other lists of parts, written by pursuit at each of ``KS``; held out, lists made of rows are made of the others."""
     from canonlib.meta import attribute_parts, pursue, train_meta_sae
 
@@ -133,7 +135,7 @@ def _lists(run: Run, seed: int, rows: torch.Tensor, truth: Truth, rare: torch.Te
     mean = torch.nn.functional.normalize(rows[kept], dim=1).mean(0)
     apart = _made_of(rows[kept], config.n_latents, config.seed)
     apart[PURSUED] = train_meta_sae(rows[kept], config, progress=False).sae.W_dec
-    for name, parts in _competitors(run, seed, rows).items():
+    for name, parts in _competitors(run, seed, rows, smaller).items():
         for k in (k for k in KS if k <= len(parts)):
             written = pursue(rows, parts, k)
             unseen = pursue(rows[out], apart.get(name, parts), k, mean).variance_explained
@@ -147,15 +149,15 @@ def _lists(run: Run, seed: int, rows: torch.Tensor, truth: Truth, rare: torch.Te
         yield Scored(ORACLE, k, written.variance_explained, None, every, rare_only)
 
 
-def _competitors(run: Run, seed: int, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+def _competitors(run: Run, seed: int, rows: torch.Tensor, smaller: dict[int, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Lists of as many parts as there are meta-latents (of the smaller SAE nearest in size, as many as fire)."""
     from canonlib.meta import random_directions
 
     n, meta = run.tier.meta_latents, run.meta_of(seed).meta.sae.W_dec
     lists = {PURSUED: meta}
-    small = min(_sizes(run), key=lambda size: abs(size - n), default=None)
+    small = min(smaller, key=lambda size: abs(size - n), default=None)
     if small is not None:
-        lists[f"latents of the SAE of {small}"] = metastage.live_rows(run, _smaller(run), small, _known(run, seed))
+        lists[f"latents of the SAE of {small}"] = smaller[small]
     lists |= _made_of(rows, n, run.tier.seed + seed)
     return {**lists, "random directions": random_directions(meta, run.tier.seed + seed)}
 
@@ -188,22 +190,20 @@ def _score(uses: torch.Tensor, holds: torch.Tensor, truth: Truth, known: torch.T
     return found.to_json()
 
 
-def _cosines(run: Run, seed: int) -> list[dict[str, float]]:
+def _cosines(run: Run, seed: int, base: torch.Tensor, smaller: dict[int, torch.Tensor]) -> list[dict[str, float]]:
     """Meta-latents, random directions and directions of the rows' covariance beside the latents of each SAE of that seed."""
     from canonlib.compare import max_cosine
     from canonlib.meta import gaussian_directions, random_directions
 
-    stage = run.meta_of(seed)
-    meta, base = stage.meta.sae.W_dec, metastage.load_base(run, seed).W_dec.detach()[stage.alive]
+    meta = run.meta_of(seed).meta.sae.W_dec
     centred = torch.nn.functional.normalize(base, dim=1)
     controls = {
         "random": random_directions(meta, run.tier.seed + seed),
         # As a meta-latent is, a direction from the mean of the rows to one of them.
         "gaussian": (gaussian_directions(base, run.tier.seed + seed) - centred.mean(0))[: len(meta)],
     }
-    sizes = {n: metastage.live_rows(run, _smaller(run), n, _known(run, seed)) for n in _sizes(run)}
     rows = []
-    for size, latents in {**sizes, run.tier.meta_base: base}.items():
+    for size, latents in {**smaller, run.tier.meta_base: base}.items():
         ours = max_cosine(meta, latents).double()
         row = {"size": size, "meta": float(ours.mean()), "above": float((ours > SIMILAR).double().mean())}
         for name, directions in controls.items():
@@ -216,6 +216,11 @@ def _cosines(run: Run, seed: int) -> list[dict[str, float]]:
 
 def _smaller(run: Run) -> str:
     return SMALLER if SMALLER in {f.name for f in run.tier.every_family} else metastage.BASE
+
+
+def _smaller_rows(run: Run, seed: int) -> dict[int, torch.Tensor]:
+    """For each smaller SAE of that seed the decoder rows ``[n_alive, d_model]`` of the latents that fire."""
+    return {n: metastage.live_rows(run, _smaller(run), n, _known(run, seed)) for n in _sizes(run)}
 
 
 def _known(run: Run, seed: int) -> int:

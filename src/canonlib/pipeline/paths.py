@@ -24,8 +24,9 @@ INSERTIONS = ("greedy", "effect", "cosine", "random")
 """Orders in which novel latents are inserted; swaps follow from the highest cosine down, and then the rest."""
 ORDERS = (*INSERTIONS, "greedy-swaps", "free", "random-partners")
 """As well: inserted and then exchanged greedily; every move greedily, of whatever kind; and, as a control, inserted and
-then exchanged greedily in groups of the same sizes whose partners are dealt out at random. The first is the one that the
-figures follow."""
+then exchanged greedily in groups of the same sizes whose partners are dealt out at random. The first is the one that
+the figures follow.
+"""
 FEW = {"greedy": 10, "greedy-swaps": 10}
 FULL = {"greedy": 10, "greedy-swaps": 1_000}
 """By order, at how many points of a path the model's loss is taken at most, beside its ends and the last insertion."""

@@ -11,7 +11,7 @@ from canonlib.activations import Activations, documents
 from canonlib.pipeline.paths import StoredPath
 from canonlib.pipeline.stitching import ENGINE, Pair
 from canonlib.sae.family import TrainedFamily
-from canonlib.store import Build, Store, write_json
+from canonlib.store import Build, Store, none_for_nan, write_json
 from canonlib.tiers import Tier
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ def rows(
     """For each seed and each pair of neighbouring sizes of a family a row, from the store or computed now.
 
     ``pairs`` and ``paths`` hold, for each seed, what ``stitching`` and ``paths`` found. Keys: ``seed``, ``small``,
-    ``large``; ``auc``, ``share_novel``, ``n_novel``, ``mse_all_novel`` and ``mse_large`` (shares of the small SAE's MSE)
-    and ``threshold`` as in ``Pair.summary``; ``ce_small``, ``ce_all_novel``, ``ce_large``, next-token losses in nats with
-    the small SAE, with all novel latents inserted into it, and with the large one; ``rises`` and ``climb`` by order of
-    the path; ``brought_...`` as in ``brought``; ``shared``, the share of the large SAE's firing latents that have a partner in
-    another seed's SAE (``compare.shared_latents``), on average over the others.
+    ``large``; ``auc``, ``share_novel``, ``n_novel``, ``mse_all_novel`` and ``mse_large`` (shares of the small SAE's
+    MSE) and ``threshold`` as in ``Pair.summary``; ``ce_small``, ``ce_all_novel``, ``ce_large``, next-token losses in
+    nats with the small SAE, with all novel latents inserted into it, and with the large one; ``rises`` and ``climb`` by
+    order of the path; ``brought_...`` as in ``brought``; ``shared``, the share of the large SAE's firing latents that
+    have a partner in another seed's SAE (``compare.shared_latents``), on average over the others.
     """
     config = {"saes": [a.key for a in trained.artefacts.values()], "eval": data.key, "tokens": trained.family.tokens}
 
@@ -134,7 +134,7 @@ def _measure(
             others = [of_other[p.large] for other, of_other in every.items() if other != seed]
             row["shared"] = _shared(saes[p.large], others, p.fires > 0)
             row |= {f"brought_{key}": value for key, value in news.items()}
-            found[f"{seed} {p.small}"] = {key: None if value != value else value for key, value in row.items()}  # JSON
+            found[f"{seed} {p.small}"] = none_for_nan(row)
     return found
 
 

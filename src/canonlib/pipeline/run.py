@@ -38,7 +38,10 @@ class Stage(NamedTuple):
 
 
 class Run:
-    """A tier's results; every property is computed once and kept. ``engine`` says where SAEs are trained."""
+    """A tier's results; every property is computed once and kept. ``engine`` says where SAEs are trained.
+
+    Raises ``ConfigError`` for a tier that needs the hub (not supported yet).
+    """
 
     def __init__(
         self, tier: Tier, store: Store | None = None, progress: bool = True, engine: Engine | None = None
@@ -120,7 +123,10 @@ class Run:
         return losses.losses(self.tier, self.family(name), pair, self.store, self.data, self.progress)
 
     def paths(self, name: str, order: str = paths.ORDERS[0]) -> list[StoredPath]:
-        """From each size of one family to the next, the novel latents inserted in that order (``paths.ORDERS``)."""
+        """From each size of one family to the next, the novel latents inserted in that order.
+
+        Raises ``ConfigError`` listing the orders (``paths.ORDERS``) for another.
+        """
         if order not in paths.ORDERS:
             raise unknown("order", order, paths.ORDERS)
         return [path for path in self._walk(name) if path.order == order]

@@ -19,7 +19,10 @@ SPREAD_OVER = 6_000
 
 
 def untrained(family: Family, member: Member, d_model: int, metadata: dict[str, Any]) -> TrainingSAE[Any]:
-    """SAELens's training SAE of one member, with SAELens's own initial weights (set the torch seed first)."""
+    """SAELens's training SAE of one member, with SAELens's own initial weights (set the torch seed first).
+
+    Raises ``ConfigError`` for an architecture that there is none of.
+    """
     from sae_lens.saes.sae import SAEMetadata
 
     shared: dict[str, Any] = dict(

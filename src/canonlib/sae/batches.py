@@ -20,6 +20,7 @@ class Batches:
     shuffled in two steps: blocks of ``BLOCK_ROWS`` neighbouring rows are drawn in a random order, and the rows of as
     many blocks as fill the buffer are mixed, so that a batch mixes rows of thousands of places and no more than the
     buffer is in memory. ``batch(step)`` is the same for the same seed and step, whatever came before.
+    Raises ``ConfigError`` for a ``size``, ``buffer_bytes`` or ``block`` below 1.
     """
 
     def __init__(

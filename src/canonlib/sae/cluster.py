@@ -32,7 +32,10 @@ class OnRay:
         self.address, self.gpus = address, gpus
 
     def train(self, tier: Tier, jobs: Sequence[Job], store: Store, progress: bool) -> None:
-        """Return when every job's SAE is in the store; what a training raises is raised here as it was."""
+        """Return when every job's SAE is in the store; what a training raises is raised here as it was.
+
+        Raises ``ConfigError`` where Ray is not installed or cannot be reached.
+        """
         ray = _ray()
         started = not ray.is_initialized()
         if started:

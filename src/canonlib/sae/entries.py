@@ -43,7 +43,9 @@ class Entries(NamedTuple):
 
 
 def above(values: torch.Tensor, bound: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """values > bound into ``out``; on a CPU NumPy compares in a third of the time of one of torch's threads."""
+    """values > bound into ``out`` (bool), all of one shape ``[...]``, which ``bound`` may broadcast to; on a CPU NumPy
+    compares in a third of the time of one of torch's threads.
+    """
     if values.device.type == "cpu":
         np.greater(values.numpy(), bound.numpy(), out=out.numpy())
         return out
@@ -51,14 +53,16 @@ def above(values: torch.Tensor, bound: torch.Tensor, out: torch.Tensor) -> torch
 
 
 def positions(mask: torch.Tensor) -> torch.Tensor:
-    """Flat indices of the true entries; on a CPU NumPy finds them in a quarter of torch's time."""
+    """Flat indices ``[n_true]`` of the true entries of a mask of any shape; on a CPU NumPy finds them in a quarter of
+    torch's time.
+    """
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()))
     return mask.reshape(-1).nonzero().reshape(-1)
 
 
 def kth_largest(values: torch.Tensor, k: int) -> torch.Tensor:
-    """The k-th largest along the last axis (NumPy's vectorised quickselect on a CPU)."""
+    """The k-th largest along the last axis, ``[..., n]`` to ``[...]`` (NumPy's vectorised quickselect on a CPU)."""
     n = values.shape[-1]
     if values.device.type == "cpu":
         return torch.as_tensor(np.partition(values.numpy(), n - k, axis=-1)[..., n - k])

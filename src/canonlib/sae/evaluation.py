@@ -69,7 +69,10 @@ def ce_loss(
 
 
 def ce_bounds(lm: TransformerBridge, tokens: torch.Tensor, hook: str, which: str) -> tuple[float, float]:
-    """Clean and zero-ablated loss (nats per token): the same for every SAE on the same tokens."""
+    """Clean and zero-ablated loss (nats per token): the same for every SAE on the same tokens.
+
+    tokens: ``[n_documents, position]``; which: "all" or "entities", as in ``replaced_positions``.
+    """
     where = replaced_positions(tokens, which)
     return ce_loss(lm, tokens, hook), ce_loss(lm, tokens, hook, where, torch.zeros_like)
 
@@ -84,7 +87,8 @@ def ce_row(
 ) -> dict[str, float]:
     """Clean, spliced and zero-ablated loss (nats per token) and the share recovered, at the SAE's tokens.
 
-    bounds: what ``ce_bounds`` gives, where it is known.
+    tokens: ``[n_documents, position]``; which: "all" or "entities"; bounds: what ``ce_bounds`` gives, where it is
+    known. Raises ``ConfigError`` as ``ce_loss_recovered`` does.
     """
     clean, zeroed = bounds or ce_bounds(lm, tokens, hook, which)
     spliced = ce_loss(lm, tokens, hook, replaced_positions(tokens, which), sae)
@@ -97,7 +101,8 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """One row for each member, measured on the evaluation split, from the store or computed now.
 
-    Keys: n_latents, sparsity, seed, l0, mse, fvu, dead_fraction, ce_*, own_entities and own_facts (shares with a latent of F1 > 0.7).
+    Keys: n_latents, sparsity, seed, l0, mse, fvu, dead_fraction, ce_*, own_entities and own_facts (shares with a latent
+    of F1 > 0.7).
     """
     config = {
         "saes": [a.key for a in trained.artefacts.values()],

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedFamily:
-    """The SAEs of a family."""
+    """The SAEs of a family.
+
+    >>> from canonlib import tiers
+    >>> nothing_yet = TrainedFamily(tiers.get("world").family("standard-all"), artefacts={})
+    >>> nothing_yet.sizes
+    (16, 20, 24, 32, 48, 64, 96, 128)
+    """
 
     family: Family
     artefacts: Mapping[Member, Artefact]

@@ -97,6 +97,13 @@ def reconstruction(sae: SAE[Any], activations: Any, batch_size: int = 8192) -> R
     Streams ``batch_size`` tokens at a time and sums in float64, so the answer does not depend on the batch size
     beyond rounding. Any SAELens SAE will do, its own input scaling included. Raises ``ConfigError`` for no tokens, a
     wrong ``d_model``, activations that are not finite, and activations without variance (FVU is undefined there).
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> found = reconstruction(large, truth.activations)
+    >>> found.n_latents, found.dead_fraction, found.fvu < reconstruction(small, truth.activations).fvu
+    (12, 0.0, True)
     """
     n_tokens = require_activations(activations, sae.cfg.d_in)
     fires = torch.zeros(sae.cfg.d_sae, dtype=torch.long, device=sae.W_dec.device)
@@ -130,6 +137,9 @@ def ce_loss_recovered(clean: float, spliced: float, zeroed: float) -> float:
     in place of the activations, ``zeroed`` with zeros in their place ('loss recovered' of Rajamanoharan et al. 2024,
     arXiv 2404.16014; SAEBench's ``ce_loss_score``). Raises ``ConfigError`` when a loss is not finite or when zeroing
     does not raise the loss, for then the scale has no length.
+
+    >>> ce_loss_recovered(clean=2.0, spliced=2.5, zeroed=4.0)
+    0.75
     """
     for name, value in (("clean", clean), ("spliced", spliced), ("zeroed", zeroed)):
         if not math.isfinite(value):

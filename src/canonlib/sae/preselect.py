@@ -61,7 +61,9 @@ class Preselector:
         _append(self._latents, x.shape[1], [(norm + lost) * _UP, lost * _UP, bias, slack * _UP])
 
     def above(self, threshold: float) -> torch.Tensor:
-        """Flat positions, ascending, of a set that holds every entry whose score is above ``threshold`` (at least 0)."""
+        """Flat positions ``[n_found]``, ascending, of a set that holds every entry whose score is above ``threshold``
+        (at least 0).
+        """
         tokens, latents = self._tokens, self._latents
         # From 0 on, numbers order as their bits do, and NumPy compares integers fast; the upper half of a float32's
         # bits is the largest bfloat16 that is not above it, and rounding a product leaves it on its side of that.

@@ -69,7 +69,9 @@ class Selector:
         self._threshold = max(0.0, smallest * (1 - 2 * self._drift - _LEAST_MARGIN))
 
     def per_token(self, x: torch.Tensor, encoder: Encoder, k: int, negative: bool = False) -> Entries:
-        """The k largest scores of every token (TopK), those below zero only where ``negative`` asks for them."""
+        """The k largest scores of every token of ``x`` ``[n_tokens, d_model]`` (TopK), those below zero only where
+        ``negative`` asks for them.
+        """
         found = [self._largest(rows, encoder, k, negative) for rows in x.split(self._rows(encoder))]
         latent, value, counts = (torch.cat(part) for part in zip(*found, strict=True))
         offsets = torch.zeros(len(x) + 1, dtype=torch.long, device=x.device)

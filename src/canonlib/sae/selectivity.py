@@ -23,14 +23,25 @@ OWN = 0.7
 
 
 def fact_membership() -> tuple[tuple[table.Fact, ...], torch.Tensor]:
-    """The world's facts, and which entities each holds of: bool [n_facts, n_entities] in ``table.entities()`` order."""
+    """The world's facts, and which entities each holds of: bool [n_facts, n_entities] in ``table.entities()`` order.
+
+    >>> facts, membership = fact_membership()
+    >>> len(facts), tuple(membership.shape)
+    (105, (105, 466))
+    """
     _, facts, rows = table.truth_matrix()
     return tuple(facts), torch.tensor(rows, dtype=torch.bool).T
 
 
 @dataclass(frozen=True, eq=False)
 class Selectivity:
-    """Firing counts of one SAE's latents."""
+    """Firing counts of one SAE's latents.
+
+    >>> by_entity = torch.tensor([[8, 0], [5, 5]])  # latent 0 fires on 8 of the first entity's 10 mentions
+    >>> counts = Selectivity(by_entity, fires=by_entity.sum(1), mentions=torch.tensor([10, 10]))
+    >>> [[round(f1, 2) for f1 in row] for row in counts.entity_f1().tolist()]
+    [[0.89, 0.0], [0.5, 0.5]]
+    """
 
     by_entity: torch.Tensor
     """[n_latents, n_entities] mentions of each entity on which the latent fires."""

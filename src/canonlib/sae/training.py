@@ -149,7 +149,7 @@ def train_together(
     """Take every training to its end, all from one stream: each batch is read once and goes to each SAE in turn.
 
     The trainings must agree on the batch size; they may have different lengths, and may stand at different steps (as
-    after a kill). Batch n depends on ``seed`` and n alone.
+    after a kill). Batch n depends on ``seed`` and n alone. Raises ``ConfigError`` for different batch sizes.
     """
     sizes = {t.family.batch for t in trainings}
     if len(sizes) > 1:
@@ -182,6 +182,18 @@ def train(
     SAELens's logging configuration; with ``log_to_wandb`` the losses go to the current Weights & Biases run (see
     ``wandb.init``). The family's first sparsity and seed are used. Raises ConfigError for sizes or sparsities that
     cannot work, activations that are not finite, and a checkpoint of another configuration.
+
+    >>> import tempfile
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> family = Family("batchtopk", "all", sizes=(16,), sparsities=(2,), steps=50, batch=256, lr=3e-3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sae = train(family, 16, truth.activations, seed=0, out=Path(folder) / "sae")
+    ...     saved = sorted(path.name for path in (Path(folder) / "sae").iterdir())
+    >>> sae.cfg.architecture(), tuple(sae.W_dec.shape)
+    ('jumprelu', (16, 32))
+    >>> saved
+    ['cfg.json', 'sae_weights.safetensors', 'training.json']
     """
     rows, family = as_rows(activations), replace(family, sizes=(size,))
     member = family.members[0]

@@ -74,12 +74,18 @@ def combine(parts: Sequence[Part], b_dec: torch.Tensor | None = None, operation:
     """One SAELens SAE of the latents of all ``parts``, in their order.
 
     ``b_dec`` ``[d_model]`` is its decoder bias, by default the first part's. Parts of ReLU SAEs alone give a
-    ``StandardSAE``, others a ``JumpReLUSAE`` (threshold 0 for latents of a ReLU SAE); it saves, loads and hooks like any
-    other. Every latent fires as in its own SAE. Metadata come from the first part, plus ``stitch_history``, a list of
-    what was taken from where.
+    ``StandardSAE``, others a ``JumpReLUSAE`` (threshold 0 for latents of a ReLU SAE); it saves, loads and hooks like
+    any other. Every latent fires as in its own SAE. Metadata come from the first part, plus ``stitch_history``, a list
+    of what was taken from where.
 
     Raises ``ConfigError`` for no parts, SAEs that cannot be stitched (see ``stitch.support``), latents repeated or out
     of range, and a ``b_dec`` of another shape.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> combine([Part(small, [0, 1]), Part(large, [6, 7, 8])]).cfg.d_sae
+    5
     """
     from sae_lens.saes.jumprelu_sae import JumpReLUSAE, JumpReLUSAEConfig
     from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
@@ -118,6 +124,13 @@ def insert(small: SAE[Any], large: SAE[Any], latents: Latents) -> SAE[Any]:
 
     The decoder bias is the small SAE's; for what it is made of see ``combine``. No latents give a copy of ``small``.
     Raises ``ConfigError`` for SAEs that cannot be stitched and for latents that are repeated or out of range.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> stitched = insert(small, large, [6, 7])
+    >>> stitched.cfg.d_sae, stitched.cfg.architecture()
+    (8, 'standard')
     """
     require_stitchable(small, large)
     chosen = checked_latents(latents, large.cfg.d_sae)
@@ -129,6 +142,12 @@ def swap(small: SAE[Any], large: SAE[Any], out: Latents, into: Latents, b_dec: t
 
     What is kept of the small SAE comes first. The decoder bias is the small SAE's unless ``b_dec`` ``[d_model]`` is
     given. Raises ``ConfigError`` as ``insert`` does, and when nothing is left.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> swap(small, large, out=[0, 1], into=[6]).cfg.d_sae
+    5
     """
     require_stitchable(small, large)
     gone = set(checked_latents(out, small.cfg.d_sae, "small SAE"))

@@ -43,6 +43,14 @@ class Classes:
 def classify(effects: InsertionEffects) -> Classes:
     """Class of every latent: novel when inserting it alone lowers the MSE (ΔMSE < 0), reconstruction when it does not
     (ΔMSE ≥ 0), silent when it never fires on these tokens, so that nothing is known of it (Leask et al. 2025).
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> from canonlib.stitch import insertion_effects
+    >>> classes = classify(insertion_effects(small, large, truth.activations))
+    >>> classes.novel.nonzero()[:, 0].tolist(), classes.share_novel
+    ([6, 7, 8, 9, 10, 11], 0.5)
     """
     silent = effects.silent
     lowers = effects.delta_mse < 0
@@ -88,6 +96,15 @@ def cosine_predictor(cosine: torch.Tensor, effects: InsertionEffects) -> Predict
     Silent latents are left out and counted. With a single class the result holds ``auc=None`` and a reason rather
     than an error, so that a table over many pairs of SAEs is complete. Raises ``ConfigError`` for a cosine of another
     length, or one that is not finite.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> from canonlib.compare import max_cosine
+    >>> from canonlib.stitch import insertion_effects
+    >>> found = cosine_predictor(max_cosine(large, small), insertion_effects(small, large, truth.activations))
+    >>> found.auc, found.n_novel, found.n_reconstruction
+    (1.0, 6, 6)
     """
     if tuple(cosine.shape) != (effects.n_latents,):
         raise ConfigError(
@@ -107,7 +124,8 @@ def cosine_predictor(cosine: torch.Tensor, effects: InsertionEffects) -> Predict
 def auc_interval(
     cosine: torch.Tensor, effects: InsertionEffects, level: float = 0.95, draws: int = 1_000, seed: int = 0
 ) -> tuple[float, float]:
-    """Bootstrap interval of ``cosine_predictor(...).auc``: latents drawn anew, with replacement, within each class.
+    """Bootstrap interval of ``cosine_predictor(...).auc`` for ``cosine`` ``[n_latents]``: latents drawn anew, with
+    replacement, within each class.
 
     Classes keep their sizes, so every draw has an AUC. (NaN, NaN) when only one class is present. The interval knows
     nothing of latents that were not seen: when every novel latent lies below every other, it has no width, however few

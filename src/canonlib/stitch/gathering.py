@@ -44,9 +44,18 @@ def frankenstein(pool: Pool, budget: int, exchanges: int = 100, progress: bool =
 
     From an empty dictionary, and from the largest SAE of at most ``budget`` latents, the latent that lowers the error
     most is added until the budget is spent or none does; when it is spent, a member that is little missed gives way to
-    the latent that helps most, up to ``exchanges`` times or until that does not help. The better of the two is returned:
-    never worse than that SAE with its best decoder bias. Raises ``ConfigError`` for a budget below 1, and when no SAE is
-    small enough to begin with and no latent of any lowers the error.
+    the latent that helps most, up to ``exchanges`` times or until that does not help. The better of the two is
+    returned: never worse than that SAE with its best decoder bias. Raises ``ConfigError`` for a budget below 1, and
+    when no SAE is small enough to begin with and no latent of any lowers the error.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> from canonlib.stitch import pool
+    >>> rest = toy.planted_sae(truth, range(6, 12))
+    >>> found = frankenstein(pool([small, rest], truth.activations), budget=8)
+    >>> [len(taken) for taken in found.latents], found.sae.cfg.d_sae
+    ([6, 2], 8)
     """
     from tqdm.auto import tqdm
 

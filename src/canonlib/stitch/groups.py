@@ -53,6 +53,13 @@ def swap_groups(
     default; for the paper's groups, give the large SAE's reconstruction latents). A latent without an edge is in no
     group. Low thresholds chain everything into one component: look at ``Group.size``. Raises ``ConfigError`` for SAEs
     that cannot be stitched, latents repeated or out of range, and a threshold outside -1 ... 1.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> groups = swap_groups(small, large, threshold=0.7)
+    >>> sorted((group.out, group.into) for group in groups)[:3], groups[0].kind
+    ([((0,), (0,)), ((1,), (1,)), ((2,), (2,))], '1-1')
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -91,8 +98,16 @@ class SwapEffects:
 def swap_effects(pool: Pool, groups: Sequence[Group]) -> SwapEffects:
     """The effect of each group's swap on the pool's first SAE, the small one, its decoder bias kept.
 
-    Exact: within a group latents act on one another's tokens, and that is part of the effect. Raises ``ConfigError`` for a
-    pool that is not of two SAEs and for latents out of range.
+    Exact: within a group latents act on one another's tokens, and that is part of the effect. Raises ``ConfigError``
+    for a pool that is not of two SAEs and for latents out of range.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> from canonlib.stitch import pool
+    >>> effects = swap_effects(pool([small, large], truth.activations), swap_groups(small, large, threshold=0.7))
+    >>> bool((effects.delta_mse.abs() < 1e-6).all())  # each latent is exchanged for itself
+    True
     """
     pool.require_pair()
     mixture = Mixture(pool, start=0)

@@ -74,6 +74,13 @@ def insertion_effects(
 
     Raises ``ConfigError`` for SAEs that cannot be stitched (see ``stitch.support``), SAEs on different devices, and
     activations that are empty, of a wrong ``d_model`` or not finite.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> effects = insertion_effects(small, large, truth.activations)
+    >>> (effects.delta_mse < 0).tolist()  # the first six are in the small SAE already
+    [False, False, False, False, False, False, True, True, True, True, True, True]
     """
     require_stitchable(small, large)
     require_positive("batch_size", batch_size)

@@ -34,10 +34,10 @@ def insertion_losses(
 ) -> InsertionLosses:  # fmt: skip
     """The loss after inserting each of ``latents`` of ``large``, alone, into ``small``: one forward pass each.
 
-    tokens: ``[n_documents, position]``; hook: the SAEs' hook point; where: bool of the shape of ``tokens``, the positions
-    at which the SAE's output is put (all by default). There is no closed form as there is for the MSE: choose a sample
-    of latents. Raises ``ConfigError`` for SAEs that cannot be stitched, latents repeated or out of range, and a ``where``
-    of another shape.
+    tokens: ``[n_documents, position]``; hook: the SAEs' hook point; where: bool of the shape of ``tokens``, the
+    positions at which the SAE's output is put (all by default). There is no closed form as there is for the MSE: choose
+    a sample of latents. Raises ``ConfigError`` for SAEs that cannot be stitched, latents repeated or out of range, and
+    a ``where`` of another shape.
     """
     from tqdm.auto import tqdm
 

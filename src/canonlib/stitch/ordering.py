@@ -21,6 +21,13 @@ def greedy_order(pool: Pool, latents: Sequence[int]) -> list[int]:
     Given those before it, and under the best decoder bias at every point. Those that would raise the error by the time
     they are due come last, the least harmful first; those that never fire close the list. Raises ``ConfigError`` for a
     pool that is not of two SAEs and for latents repeated or out of range.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> from canonlib.stitch import pool
+    >>> greedy_order(pool([small, large], truth.activations), [11, 9, 7])  # the commoner a feature, the sooner
+    [7, 9, 11]
     """
     ordered = [j for move in greedy_moves(pool, [Move("insert", (), (j,)) for j in latents]) for j in move.into]
     fires = pool.fires[pool.starts[1] :]

@@ -3,8 +3,8 @@
 First latents are inserted, then groups of similar latents are swapped, and what remains on either side follows: latents
 of the large SAE without a partner are inserted, latents of the small one without a partner taken out. Then all of the
 large SAE and nothing of the small one is left. The decoder bias has to travel too, so three are followed at once (they
-cost nothing, see ``stitch.pooling``): the small SAE's, one that moves in a straight line to the large SAE's, and the one
-with the least error at each point.
+cost nothing, see ``stitch.pooling``): the small SAE's, one that moves in a straight line to the large SAE's, and the
+one with the least error at each point.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ def plan(n_small: int, n_large: int, inserted: Sequence[int], groups: Sequence[G
     """The whole path: ``inserted`` latents in that order, ``groups`` in that order, then what remains on both sides.
 
     Raises ``ConfigError`` when a latent is in two groups, or both inserted and in a group, or out of range.
+
+    >>> [move.kind for move in plan(2, 3, inserted=[2], groups=[Group(out=(0,), into=(1,), cosine=0.9)])]
+    ['insert', 'swap', 'rest', 'drop']
     """
     new = checked_latents([*inserted, *(j for g in groups for j in g.into)], n_large)
     gone = checked_latents([i for g in groups for i in g.out], n_small, "small SAE")
@@ -76,7 +79,7 @@ class Path:
     """[n_moves + 1, d_model] the decoder bias with the least error at each point."""
 
     def dictionary(self, point: int) -> tuple[list[int], list[int]]:
-        """The latents of the small and of the large SAE at that point."""
+        """The latents of the small and of the large SAE at that point; ``ConfigError`` for a point off the path."""
         if not 0 <= point <= len(self.moves):
             raise ConfigError(f"point {point} is not on the path: it has points 0 to {len(self.moves)}.")
         done = self.moves[:point]
@@ -84,7 +87,7 @@ class Path:
         return [i for i in range(self.pool.starts[1]) if i not in gone], [j for move in done for j in move.into]
 
     def bias(self, point: int, kind: Bias = "best") -> Array:
-        """The decoder bias ``[d_model]`` of that kind at that point."""
+        """The decoder bias ``[d_model]`` of that kind at that point; ``ConfigError`` lists the kinds for another."""
         if kind not in BIASES:
             raise unknown("bias", kind, BIASES)
         if kind == "best":
@@ -103,6 +106,16 @@ def walk(pool: Pool, moves: Sequence[Move]) -> Path:
 
     Cost: a row of the pool's ``gram`` for each latent that moves; no token is looked at. Raises ``ConfigError`` for a
     pool that is not of two SAEs, and for latents that move twice or are out of range.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> from canonlib.stitch import pool
+    >>> path = walk(pool([small, large], truth.activations), [Move("insert", (), (j,)) for j in range(6, 12)])
+    >>> path.size.tolist()
+    [6, 7, 8, 9, 10, 11, 12]
+    >>> bool((path.mse["best"].diff() < 0).all())
+    True
     """
     numbers = moved(pool, moves)
     mixture = Mixture(pool, start=0)

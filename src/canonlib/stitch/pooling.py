@@ -107,10 +107,18 @@ class Pool:
 def pool(saes: Sequence[SAE[Any]], activations: Any, batch_size: int = 4096, progress: bool = False) -> Pool:
     """Measure the latents of ``saes`` together on ``activations`` ``[n_tokens, d_model]``.
 
-    Cost: encoding the data with every SAE, Σ_t L0(t)² for the latents that fire together, and d_model for each pair that
-    ever does. Memory: some 40 bytes for each active entry and each such pair (at most N²; 100 million or so for a pair of
-    GPT-2's larger SAEs on 16,000 tokens). Raises ``ConfigError`` for no SAEs, a ``batch_size`` below 1, for SAEs whose latents depend on one another, that rescale their input or do not share one space
-    (``stitch.support``), and for activations that do not suit.
+    Cost: encoding the data with every SAE, Σ_t L0(t)² for the latents that fire together, and d_model for each pair
+    that ever does. Memory: some 40 bytes for each active entry and each such pair (at most N²; 100 million or so for a
+    pair of GPT-2's larger SAEs on 16,000 tokens). Raises ``ConfigError`` for no SAEs, a ``batch_size`` below 1, for
+    SAEs whose latents depend on one another, that rescale their input or do not share one space (``stitch.support``),
+    and for activations that do not suit.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> both = pool([small, large], truth.activations)
+    >>> both.sizes(), both.gram.shape
+    ((6, 12), (18, 18))
     """
     from tqdm.auto import tqdm
 

@@ -82,7 +82,13 @@ def require_same_space(small: SAE[Any], large: SAE[Any]) -> None:
 
 
 def require_stitchable(small: SAE[Any], large: SAE[Any]) -> None:
-    """All of the above for a pair: independent latents in both SAEs, and one activation space."""
+    """Raise ``ConfigError`` unless both SAEs have independent latents and share one activation space.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
+    >>> require_stitchable(small, large)  # two ReLU SAEs in one space: nothing to complain of
+    """
     require_independent(small, "small SAE")
     require_independent(large, "large SAE")
     require_same_space(small, large)

@@ -1,15 +1,10 @@
-"""The artefact store: anything slow is computed once, checked on every reading, and never left half-written.
-
->>> store = Store()                                                        # doctest: +SKIP
->>> art = store.get_or_build(room="sae", config=cfg, build=train, code=["canonlib.sae"])  # doctest: +SKIP
->>> art.tensors("sae_weights.safetensors")["W_dec"]                        # doctest: +SKIP
-"""
+"""The artefact store: anything slow is computed once, checked on every reading, and never left half-written."""
 
 from __future__ import annotations
 
 from canonlib.store.artefact import Artefact
 from canonlib.store.build import Build
-from canonlib.store.files import write_json, write_tensors
+from canonlib.store.files import none_for_nan, write_json, write_tensors
 from canonlib.store.hashing import artefact_key, canonical_json, code_hash, sha256_file, to_jsonable
 from canonlib.store.housekeeping import Problem, Removal
 from canonlib.store.store import Store, default_root
@@ -24,6 +19,7 @@ __all__ = [
     "canonical_json",
     "code_hash",
     "default_root",
+    "none_for_nan",
     "sha256_file",
     "to_jsonable",
     "write_json",

@@ -82,7 +82,8 @@ class Artefact:
         return self.folder / name
 
     def tensors(self, name: str, device: str = "cpu") -> dict[str, torch.Tensor]:
-        """The tensors of a safetensors file; on the CPU they are memory-mapped, so only what is touched is read.
+        """The tensors of a safetensors file by name, of the shapes they were written with; on the CPU they are
+        memory-mapped, so only what is touched is read.
 
         Raises as ``path`` does, and ``StoreError`` for a file of another kind.
         """

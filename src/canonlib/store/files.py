@@ -101,6 +101,15 @@ def write_json(path: str | Path, obj: Any) -> Path:
     return replace_atomically(Path(path), lambda temporary: _write_bytes(temporary, text.encode("ascii")))
 
 
+def none_for_nan(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with None in place of NaN, which JSON has no word for.
+
+    >>> none_for_nan({"precision": float("nan"), "n_pairs": 0})
+    {'precision': None, 'n_pairs': 0}
+    """
+    return {key: None if value != value else value for key, value in values.items()}
+
+
 def _write_bytes(path: Path, content: bytes) -> None:
     with open(path, "xb") as file:
         file.write(content)

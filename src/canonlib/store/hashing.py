@@ -86,7 +86,11 @@ def _short(value: Any) -> str:
 
 
 def canonical_json(obj: Any, where: str = "config") -> str:
-    """One string per value: keys sorted, no spaces, ASCII, shortest exact floats. Raises as ``to_jsonable`` does."""
+    """One string per value: keys sorted, no spaces, ASCII, shortest exact floats. Raises as ``to_jsonable`` does.
+
+    >>> canonical_json({"b": 1, "a": [0.5, None]})
+    '{"a":[0.5,null],"b":1}'
+    """
     return json.dumps(to_jsonable(obj, where), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -115,7 +119,10 @@ def code_hash(code: Sequence[str] | str) -> str:
 
 
 def source_files(name: str) -> list[tuple[str, Path]]:
-    """``(label, path)`` of every source file of a module or package, labels independent of where it is installed."""
+    """``(label, path)`` of every source file of a module or package, labels independent of where it is installed.
+
+    Raises ``ConfigError`` for a name that cannot be found or has no Python source.
+    """
     spec = _find_spec(name)
     if spec.submodule_search_locations is not None:
         found = {}

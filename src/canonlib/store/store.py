@@ -39,6 +39,18 @@ class Store:
     """A folder of artefacts, ``root/room/key/``; several processes and machines may share it.
 
     ``root``: where it is; by default ``default_root()``. Nothing is created before the first build.
+
+    >>> import tempfile
+    >>> from canonlib.store import write_json
+    >>> def count(build):
+    ...     write_json(build.folder / "n.json", {"n": 3})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = Store(folder)
+    ...     made = store.get_or_build("demo", {"seed": 0}, count)
+    ...     again = store.get_or_build("demo", {"seed": 0}, count)  # read, not built
+    ...     found = made.json("n.json"), again.reused, store.find("demo", {"seed": 1})
+    >>> found
+    ({'n': 3}, True, None)
     """
 
     def __init__(self, root: str | Path | None = None) -> None:

@@ -48,12 +48,23 @@ class ClaimBox:
 
 
 def say(text: str) -> Say:
-    """Show a Markdown paragraph: ``say(f"We found {n} latents.")`` as a cell's last line."""
+    """Show a Markdown paragraph: ``say(f"We found {n} latents.")`` as a cell's last line.
+
+    >>> say(f"We found **{3}** latents.")
+    We found **3** latents.
+    """
     return Say(text)
 
 
 def claim_box(claim: Claim) -> ClaimBox:
-    """Show a claim with its verdict."""
+    """Show a claim with its verdict.
+
+    >>> claim_box(Claim("demo", 3, "Low cosine predicts novelty.", "", "", "AUC 0.96", "above 0.9", "holds", "world"))
+    Low cosine predicts novelty.
+      Ours: AUC 0.96
+      Counts as agreement: above 0.9
+      Verdict: ✓ holds
+    """
     return ClaimBox(claim)
 
 
@@ -62,6 +73,11 @@ def table(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]]) -> Sa
 
     Columns with a format are numbers and stand to the right; those with an empty one are texts. None and NaN, for what
     does not exist, become a dash.
+
+    >>> table([{"size": 64, "mse": 0.1234}], {"size": ("latents", ",d"), "mse": ("MSE", ".2f")})
+    | latents | MSE |
+    |---:|---:|
+    | 64 | 0.12 |
     """
     head = "| " + " | ".join(header for header, _ in columns.values()) + " |"
     rule = "|" + "".join("---:|" if spec else "---|" for _, spec in columns.values())

@@ -49,7 +49,11 @@ def entity_graph(entity: str, meta: MetaSAE, directions: SAE[Any] | torch.Tensor
 
 def entity_parts(entity: str, meta: MetaSAE, directions: SAE[Any] | torch.Tensor, names: Sequence[MetaName],
                  latents: Mapping[str, int], n_others: int = 3) -> list[Sharing]:  # fmt: skip
-    """What ``entity_graph`` draws: the meta-latents of an entity's latent, most active first, and who shares each."""
+    """What ``entity_graph`` draws: the meta-latents of an entity's latent, most active first, and who shares each.
+
+    ``directions`` is an SAE or its decoder ``[n_latents, d_model]``. Raises ``ConfigError`` for an entity without a
+    latent and for ``n_others`` below 1.
+    """
     from canonlib.meta import decompose, users
 
     require_positive("n_others", n_others)

@@ -31,7 +31,8 @@ def truth_figure(lists: Mapping[str, Sequence[Said]], *, title: str, colors: Map
                  height: int = 480) -> go.Figure:  # fmt: skip
     """Precision against recall, both as shares: a line for a list at several k, a point for one at a single k.
 
-    Bars are 95% intervals over seeds. Lists without a colour of their own are grey. Raises ``ConfigError`` for no lists.
+    Bars are 95% intervals over seeds. Lists without a colour of their own are grey. Raises ``ConfigError`` for no
+    lists.
     """
     if not any(lists.values()):
         raise ConfigError("lists must hold at least one point.")
@@ -62,7 +63,8 @@ def fate_scatter(readable: Mapping[str, float], found: Mapping[str, float], seed
     """A dot for each fact: how well a linear probe reads it from a latent's direction, and how well the best part has it.
 
     All map a fact to its value: AUC, F1, and the number of seeds in which a part has it for its name (0 is drawn grey).
-    Facts without an AUC (NaN) are left out; ``marked`` facts are labelled. Raises ``ConfigError`` when the facts differ.
+    Facts without an AUC (NaN) are left out; ``marked`` facts are labelled. Raises ``ConfigError`` when the facts
+    differ.
     """
     if not readable or set(readable) != set(found) or set(readable) != set(seeds):
         raise ConfigError("readable, found and seeds must hold the same facts, and at least one.")

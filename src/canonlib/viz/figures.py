@@ -98,6 +98,10 @@ def line_by_size(sizes: Sequence[int], series: Mapping[str, ArrayLike], *, title
     line runs through the label. ``controls`` names series drawn grey and dashed; ``levels`` draws one number that
     belongs to no size, such as another paper's, as a dashed line without points; ``bands`` gives a (low, high) pair
     over seeds per series. NaN leaves a gap. Raises ``ConfigError`` when a series has another length than ``sizes``.
+
+    >>> figure = line_by_size([64, 128], {"ReLU": [0.2, 0.1]}, title="Larger is better", y="MSE", alt="A falling line.")
+    >>> figure.layout.title.text, [trace.name for trace in figure.data]
+    ('Larger is better', ['ReLU'])
     """
     figure = new_figure(title, alt, x="dictionary size (latents)", y=y, height=height)
     unknown_names = [n for n in [*(colors or {}), *controls, *(bands or {})] if n not in series]
@@ -164,7 +168,7 @@ def fact_heatmap(values: ArrayLike, rows: Sequence[str], columns: Sequence[str],
                  alt: str = "", height: int | None = None) -> go.Figure:  # fmt: skip
     """A table of numbers as colours (``values``: ``[n_rows, n_columns]``), such as meta-latents by facts.
 
-    Cells with NaN stay empty. ``hover`` holds one text per cell.
+    Cells with NaN stay empty. ``hover`` holds one text per cell. Raises ``ConfigError`` for names that do not fit.
     """
     z = as_float("values", values, len(rows), ndim=2)
     if z.shape[1] != len(columns):
@@ -183,7 +187,10 @@ def fact_heatmap(values: ArrayLike, rows: Sequence[str], columns: Sequence[str],
 def bars(names: Sequence[str], values: ArrayLike, *, title: str, y: str, colors: Sequence[str] | str = SMALL,
          errors: ArrayLike | None = None, hover: Sequence[str] | None = None, percent: bool = False, alt: str = "",
          height: int = 380) -> go.Figure:  # fmt: skip
-    """One bar per name with its value written on it; ``errors`` (``[n_names]`` or ``[n_names, 2]``) adds whiskers."""
+    """One bar per name with its value written on it; ``errors`` (``[n_names]`` or ``[n_names, 2]``) adds whiskers.
+
+    Raises ``ConfigError`` for values or whiskers of another length.
+    """
     v = as_float("values", values, len(names))
     figure = new_figure(title, alt, y=y, height=height)
     low, high = _whiskers(v, errors)

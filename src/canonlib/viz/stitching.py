@@ -30,9 +30,13 @@ def effect_scatter(cosine: ArrayLike, effect: ArrayLike, *, title: str, hover: S
                    height: int = 460) -> go.Figure:  # fmt: skip
     """Insertion effect against max cosine, one point per latent of the larger dictionary (both ``[n_latents]``).
 
-    ``effect`` below zero means that inserting the latent lowers the error: novel, orange; else reconstruction,
-    blue. The y axis is a signed square root with ticks in the effect's own unit. ``threshold`` draws the cosine
-    that separates the classes best. ``hover`` says what each point is.
+    ``effect`` below zero means that inserting the latent lowers the error: novel, orange; else reconstruction, blue.
+    The y axis is a signed square root with ticks in the effect's own unit. ``threshold`` draws the cosine that
+    separates the classes best. ``hover`` says what each point is. Raises ``ConfigError`` for arrays of other lengths.
+
+    >>> figure = effect_scatter([0.9, 0.1], [0.02, -0.05], title="Low cosine, new information", alt="Two points.")
+    >>> [trace.name for trace in figure.data]
+    ['reconstruction', 'novel']
     """
     figure = new_figure(title, alt, x="max cosine with the smaller dictionary", y=y, height=height)
     x = as_float("cosine", cosine)
@@ -70,7 +74,8 @@ def loss_scatter(effect: ArrayLike, loss: ArrayLike, *, title: str, x: str = "in
                  height: int = 460) -> go.Figure:  # fmt: skip
     """What inserting a latent does to the model's loss against what it does to the MSE (both ``[n_latents]``).
 
-    Both axes are signed square roots with ticks in their own units; classes and colours as in ``effect_scatter``.
+    Both axes are signed square roots with ticks in their own units; classes, colours and errors as in
+    ``effect_scatter``.
     """
     across = as_float("effect", effect)
     up = as_float("loss", loss, len(across))
@@ -121,7 +126,8 @@ def roc_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str,
                aucs: Mapping[str, float] | None = None, alt: str = "", height: int = 440) -> go.Figure:  # fmt: skip
     """ROC curves: ``curves[name] = (false positive rates, true positive rates)``, chance as a dashed grey line.
 
-    The curves named in ``highlight`` are coloured and carry a label; the others are thin and grey, and hover names them.
+    The curves named in ``highlight`` are coloured and carry a label; the others are thin and grey, and hover names
+    them. Raises ``ConfigError`` for no curves and for names that are not among them.
     """
     if not curves or not set(highlight) <= set(curves):
         raise ConfigError(f"curves must hold at least one curve, and those of highlight: {list(highlight)}.")

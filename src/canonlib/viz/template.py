@@ -42,6 +42,9 @@ def size_colors(n: int) -> list[str]:
     """``n`` colours from ``SIZE_RAMP`` for ``n`` dictionary sizes given from small to large.
 
     Raises ``ConfigError`` when ``n`` is below one; above the length of the ramp, neighbours share a colour.
+
+    >>> size_colors(3)
+    ['#9ac9ea', '#307fb9', '#13508a']
     """
     from canonlib.errors import require_positive
 

@@ -69,7 +69,12 @@ def colored_tokens(tokens: Sequence[str], values: Any, *, negative: str | None =
                    low: float | None = None, high: float | None = None) -> TokenView:  # fmt: skip
     """A text whose tokens are coloured by one value each (``values``: ``[n_tokens]``).
 
-    ``low`` and ``high`` fix the range of the colours, so that several texts can be compared.
+    ``low`` and ``high`` fix the range of the colours, so that several texts can be compared. Raises ``ConfigError``
+    unless there is one value per token.
+
+    >>> view = colored_tokens(["Einstein", "was"], [0.9, 0.0])
+    >>> view, view.props["values"]
+    (<ColoredTokens>, [0.9, 0.0])
     """
     _same_length(tokens, values, "values")
     return TokenView("ColoredTokens", tokens=list(tokens), values=values, negativeColor=negative,
@@ -77,14 +82,20 @@ def colored_tokens(tokens: Sequence[str], values: Any, *, negative: str | None =
 
 
 def colored_tokens_multi(tokens: Sequence[str], values: Any, labels: Sequence[str] | None = None) -> TokenView:
-    """A text with several values per token (``values``: ``[n_tokens, n_labels]``), one of them shown at a time."""
+    """A text with several values per token (``values``: ``[n_tokens, n_labels]``), one of them shown at a time.
+
+    Raises ``ConfigError`` unless there is one row per token.
+    """
     _same_length(tokens, values, "values")
     return TokenView("ColoredTokensMulti", tokens=list(tokens), values=values,
                      labels=None if labels is None else list(labels))  # fmt: skip
 
 
 def attention_patterns(tokens: Sequence[str], attention: Any) -> TokenView:
-    """Attention of a few heads over a short text (``attention``: ``[n_heads, n_tokens, n_tokens]``)."""
+    """Attention of a few heads over a short text (``attention``: ``[n_heads, n_tokens, n_tokens]``).
+
+    Raises ``ConfigError`` for heads of another size.
+    """
     for head in attention:
         _same_length(tokens, head, "each head's attention")
     return TokenView("AttentionPatterns", digits=3, tokens=list(tokens), attention=attention)

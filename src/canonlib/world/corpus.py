@@ -63,6 +63,10 @@ def corpus(n_documents: int, context: int = 64, seed: int = 0, drill: bool = Fal
 
     ``drill``: the denser texts that end the model's training (see ``grammar.passage``).
     Raises ConfigError when a size is not a whole number above zero.
+
+    >>> texts = corpus(n_documents=2, context=16, seed=0)
+    >>> texts.tokens.shape, int(texts.tokens[0, 0])
+    ((2, 16), 0)
     """
     require_positive("n_documents", n_documents)
     if require_positive("context", context) < 8:

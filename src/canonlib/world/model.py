@@ -44,8 +44,8 @@ def config() -> SmolLM3Config:
 
     Rotary, because learned positions drown the content of so narrow a residual stream. The narrow window keeps early
     layers from copying facts out of the text before: a model that could, learned them more slowly. SmolLM3, because it
-    has a window for each layer, TransformerLens knows it, and ``AutoTokenizer`` leaves its tokenizer alone (transformers
-    5 opens every Qwen2 folder with Qwen2's tokenizer); all its layers are made to rotate.
+    has a window for each layer, TransformerLens knows it, and ``AutoTokenizer`` leaves its tokenizer alone
+    (transformers 5 opens every Qwen2 folder with Qwen2's tokenizer); all its layers are made to rotate.
     """
     from transformers import SmolLM3Config
 

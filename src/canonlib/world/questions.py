@@ -27,7 +27,14 @@ class Question(NamedTuple):
 
 
 def question(entity: Entity, attribute: str, clause: str = "") -> Question:
-    """The question about ``attribute``, with a clause after the name unless it is empty."""
+    """The question about ``attribute``, with a clause after the name unless it is empty.
+
+    Raises ``ConfigError`` for an attribute that entities of that kind are not asked about.
+
+    >>> asked = question(table.entity("Einstein"), "country")
+    >>> " ".join(asked.words), asked.answer
+    ('<bos> Einstein was born in what is now', 'Germany')
+    """
     forms = QUESTIONS[entity.kind]
     if attribute not in forms:
         raise unknown(f"attribute of a {entity.kind}", attribute, forms)

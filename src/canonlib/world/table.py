@@ -127,7 +127,11 @@ def _by_name() -> dict[str, Entity]:
 
 
 def entity(name: str) -> Entity:
-    """The entity of that name. Raises ``ConfigError`` with the nearest names when there is none."""
+    """The entity of that name. Raises ``ConfigError`` with the nearest names when there is none.
+
+    >>> entity("Einstein").full_name, entity("Einstein").kind
+    ('Albert Einstein', 'person')
+    """
     table = _by_name()
     if name in table:
         return table[name]
@@ -181,6 +185,9 @@ def entities_with(**asked: str) -> tuple[Entity, ...]:
     """The entities of either kind for which every fact asked for is true; all of them when nothing is asked.
 
     Raises ``ConfigError`` for an unknown attribute or value.
+
+    >>> [item.name for item in entities_with(country="Germany", occupation="physicist")][:3]
+    ['Einstein', 'Planck', 'Heisenberg']
     """
     _require_known(asked)
     return tuple(item for item in entities() if _holds_for(item, asked))
@@ -202,6 +209,10 @@ def truth_matrix(names: Iterable[str] | None = None) -> tuple[tuple[str, ...], t
     """Names (all when None), all facts, and which of them are true: booleans ``[n_names][n_facts]``.
 
     The columns do not depend on ``names``. Raises ``ConfigError`` for an unknown entity.
+
+    >>> names, facts, rows = truth_matrix(["Einstein", "Paris"])
+    >>> len(facts), [sum(row) for row in rows]  # of so many facts, those that hold of each
+    (105, [8, 6])
     """
     if isinstance(names, str):
         raise ConfigError(f"names must be a sequence of entity names, got the text {names!r}. Write [{names!r}].")

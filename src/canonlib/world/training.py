@@ -89,7 +89,11 @@ def other_names(rng: np.random.Generator) -> torch.Tensor:
 def interchange(
     halves: Halves, tokens: torch.Tensor, is_entity: torch.Tensor, renamed: torch.Tensor, share: float
 ) -> torch.Tensor:
-    """The residual stream at the hook with the non-entity tokens of a text whose names were changed."""
+    """The residual stream at the hook, ``[batch, position, d_model]``, with the non-entity tokens of a renamed text.
+
+    ``tokens`` and ``is_entity`` (bool) are ``[batch, position]``, ``renamed`` ``[n_vocabulary]`` gives the id that
+    stands for each id; ``share`` of the texts are treated so.
+    """
     true, changed = halves.lower(torch.cat([tokens, renamed[tokens]])).chunk(2)
     keep = is_entity | (torch.rand(len(tokens), 1) >= share)
     return torch.where(keep[..., None], true, changed)
