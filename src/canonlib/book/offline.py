@@ -15,6 +15,7 @@ from typing import Any
 
 from canonlib.book.apidocs import CanonRoom, plain_docstring
 from canonlib.book.mime import CircuitsVisMime, PlotlyMime
+from canonlib.book.sourcelinks import mend_source_links
 from canonlib.errors import ConfigError
 
 __all__ = ["CircuitsVisMime", "PlotlyMime", "setup"]
@@ -104,5 +105,6 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("config-inited", _stage, priority=900)
     app.connect("html-page-context", _page_files)
     app.connect("html-page-context", _drop_thebe, priority=990)
+    app.connect("html-page-context", mend_source_links)
     app.connect("autodoc-process-docstring", plain_docstring)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
