@@ -15,9 +15,10 @@ STAMP := $(VENV)/.stamp
 HTML := book/_build/html
 JB := $(BIN)/jupyter-book build
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+NOTEBOOK ?= book
 NBTEST := $(NBVAL) --nbval-current-env --nbval-cell-timeout 1800
 
-.PHONY: help setup book html strict offline test unit nbtest browser run lint format lock clean distclean
+.PHONY: help setup book html strict offline links linkcheck test unit nbtest colab browser run lint format lock dist clean distclean
 
 # The text after ## is what `make help` shows; it begins with the cost on two cores.
 help: ## seconds: list the targets, cheapest first
@@ -63,16 +64,27 @@ strict: setup ## seconds: build the site from nothing; any warning fails
 offline: setup ## seconds: check that no page of the built site loads anything from the network
 	$(BIN)/python -m canonlib.book.check_offline $(HTML)
 
+links: setup ## seconds: check that every link inside the built site leads somewhere
+	$(BIN)/python -m canonlib.book.check_links $(HTML)
+
+linkcheck: setup ## minutes: ask other sites whether the pages that we link to are there (network)
+	$(JB) --builder linkcheck book/
+
 # One pytest run, so that one closing line counts everything; the browser test looks at the site that html builds.
 test: html ## minutes: unit tests, browser test, every committed notebook run again
 	$(BIN)/canonlib run --tier world
 	$(PYTEST) $(NBTEST) tests book
 
 unit: setup ## minutes: unit tests alone
-	$(PYTEST) -m "not gpu and not browser" tests
+	$(PYTEST) -m "not gpu and not weekly and not fresh and not browser" tests
 
-nbtest: setup ## minutes: run every committed notebook again and compare
-	$(PYTEST) $(NBTEST) book
+nbtest: setup ## minutes: run every committed notebook again and compare (NOTEBOOK=book/... one of them)
+	$(PYTEST) $(NBTEST) $(NOTEBOOK)
+
+# The same test file runs the quick chapters in `make test`; the others are marked weekly.
+colab: setup ## minutes: every chapter as Colab runs it: a fresh environment, its own install cell, no repository
+	$(BIN)/canonlib run --tier world
+	$(PYTEST) -m "not gpu" tests/test_colab.py
 
 browser: html ## seconds: every figure is drawn in headless Chromium with the network blocked
 	$(PYTEST) -m browser tests
@@ -91,6 +103,10 @@ format: setup ## seconds: let ruff put imports and layout right
 
 lock: ## minutes: choose all versions anew; writes requirements.lock and environment.yml
 	$(PYTHON) scripts/lock.py
+
+dist: setup ## seconds: build wheel and sdist into dist/
+	rm -rf build dist
+	$(BIN)/python -m build --no-isolation
 
 clean: ## seconds: remove the built site and all caches; keeps .venv and the store
 	rm -rf book/_build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

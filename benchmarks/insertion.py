@@ -6,7 +6,7 @@ Three things are timed in turn, round after round, in one process: encoding the 
 size the library uses and at --batch-size; the faster of the two is the yardstick), ``insertion_effects``, and the
 loop that evaluates one stitched SAE per latent, on a sample of latents and extrapolated to all of them. The SAEs are
 random with a fixed L0 on the random data: timing depends on shapes and density only. One JSON file per run goes to
-benchmarks/results/.
+src/canonlib/book/results/.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ and the seconds that training took. They are the same training but for: directio
 they are: the same where decoder norms are folded), float32 throughout (SAEBench trains under bfloat16 autocast), and the
 score, which canonlib takes in the saved form with one threshold and SAEBench with the highest activations of each batch
 of 4,096 rows; canonlib's is also taken that way. Give a SAELens folder, or a shape for random sums of hidden directions.
-SAEBench is in benchmarks/peers-requirements.txt. One JSON file per run goes to benchmarks/results/.
+SAEBench is in benchmarks/peers-requirements.txt. One JSON file per run goes to src/canonlib/book/results/.
 """
 
 from __future__ import annotations

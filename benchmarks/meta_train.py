@@ -9,7 +9,7 @@ the same ``BatchTopKTrainingSAE`` in float32; and the same under bfloat16 autoca
 explain the same: that is measured, in sample, by the highest activations of each batch. SAEBench's own function then trains
 for --saebench steps on the same rows in batches of the same size, and canonlib by ``recipe("saebench")`` for as many; the
 times of both are those of whole trainings, set-up and first steps included. The decoder is made up: rows that are sums of
-four of a tenth as many hidden directions, with noise. One JSON file per run goes to benchmarks/results/.
+four of a tenth as many hidden directions, with noise. One JSON file per run goes to src/canonlib/book/results/.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ stands on; ``stitch.walk`` over every move; ``stitch.greedy_moves``, which choos
 the stitched SAE and reconstructs the data, on a sample of points and extrapolated to all (the obvious way). For a greedy
 order the loop would need every move left at every point: its time is extrapolated to that as well. The SAEs are random
 with a given L0 (see insertion.py): time depends on shapes and density only. One JSON file per run goes to
-benchmarks/results/.
+src/canonlib/book/results/.
 """
 
 from __future__ import annotations

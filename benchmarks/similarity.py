@@ -7,7 +7,7 @@ Contestants take turns in one process: ``canonlib.compare.nearest``; scikit-lear
 cosine), the usual tool; and the floor, the same number of multiplications as one blocked matrix product, nothing looked
 for in it. Contestants that would take more than --limit seconds (estimated from a twentieth of the rows) are timed on
 that part, and the result says so. All answers are compared. Directions are random, a twentieth of them near-copies, for
-timing does not depend on the values. One JSON file per run goes to benchmarks/results/.
+timing does not depend on the values. One JSON file per run goes to src/canonlib/book/results/.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "src" / "canonlib" / "book" / "results"  # a page of the book draws them
 PACKAGES = (
     "torch", "numpy", "scipy", "scikit-learn", "canonlib", "sae-lens", "sae-bench", "dictionary-learning", "overcomplete",
 )  # fmt: skip
@@ -44,7 +44,7 @@ def versions() -> dict[str, str | None]:
 def write_result(
     benchmark: str, name: str, threads: int, measured: dict[str, Any], unsaid: tuple[str, ...] = ()
 ) -> None:
-    """One JSON file in benchmarks/results/ with machine and versions, and the figures but ``unsaid`` on the terminal."""
+    """One JSON file in src/canonlib/book/results/ with machine and versions, and the figures but ``unsaid`` on the terminal."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     result = {"benchmark": benchmark, "machine": machine(threads), "versions": versions(), **measured}
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")

@@ -14,7 +14,7 @@ the same steps tells whether the contestants did the same work.
 
 Data: sparse combinations of a planted dictionary (k_true features per token, exponential magnitudes, frequencies that
 fall as 1/rank) with noise, centred, scaled to a mean norm of sqrt(d). One JSON file per run goes to
-benchmarks/results/.
+src/canonlib/book/results/.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from peers import CONTESTANTS, DEFAULT, Contestant, Setting
 from planted import Data, held_out_fvu, start_weights
 from train_report import CURVE_COLUMNS, ROUND_COLUMNS, machine, summarise_curves, summarise_rounds, table, versions
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "src" / "canonlib" / "book" / "results"  # a page of the book draws them
 MEMORY_STEPS = 3
 
 
@@ -209,7 +209,7 @@ def save(args: argparse.Namespace, result: dict[str, Any]) -> None:
     parts += [word for word, wanted in (("aux", args.aux), ("curve", args.curve), (args.tag, args.tag)) if wanted]
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{'-'.join(parts)}.json").write_text(json.dumps(result, indent=2) + "\n")
-    say(f"written: benchmarks/results/{'-'.join(parts)}.json")
+    say(f"written: src/canonlib/book/results/{'-'.join(parts)}.json")
 
 
 def main() -> None:

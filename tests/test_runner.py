@@ -11,10 +11,12 @@ pytest.importorskip("papermill", reason="papermill is not installed")
 
 import nbformat
 
+from canonlib import tiers
 from canonlib.book import clean, runner
 from canonlib.book.parameters import chapter_parameters, read_value, run_name
 from canonlib.cli.book import join_pairs
 from canonlib.errors import ConfigError
+from canonlib.pipeline import Run
 
 HEADER = """# ---
 # jupyter:
@@ -269,3 +271,26 @@ def test_private_folders_are_found_as_whole_names():
     notebook = v4.new_notebook(cells=[cell])
     assert len(clean.output_problems(notebook, ("/home/me",))) == 1
     assert clean.output_problems(notebook, ("/home/m",)) == []
+
+
+def test_bars_are_for_a_reader_and_not_for_the_runner(repository, tmp_path, monkeypatch):
+    source = """# %%
+from canonlib import tiers
+from canonlib.pipeline import Run
+
+print(Run(tiers.get("world")).progress, Run(tiers.get("world"), progress=True).progress)
+"""
+    monkeypatch.setenv("CANONLIB_STORE", str(tmp_path / "store"))
+    (repository / "notebooks" / "01-good.py").write_text(HEADER + source)
+    (done,), _ = run(repository)
+    assert stdout(done.path) == "False True\n"
+    monkeypatch.delenv("CANONLIB_PROGRESS", raising=False)
+    assert Run(tiers.get("world")).progress
+    monkeypatch.setenv("CANONLIB_PROGRESS", "0")
+    assert not Run(tiers.get("world")).progress
+
+
+def test_without_the_notebook_packages_the_error_names_the_extra(repository, monkeypatch):
+    monkeypatch.setattr(runner, "NEEDED", ("papermill", "no_such_package"))
+    with pytest.raises(ConfigError, match=r"needs no_such_package: pip install 'canonlib\[notebooks\]'"):
+        runner.run_chapters(root=repository)

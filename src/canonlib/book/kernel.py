@@ -20,13 +20,14 @@ def own_kernel(scratch: Path) -> Iterator[str]:
 
     A ``python3`` kernel that the user has installed for all environments would otherwise win. The kernel gets a
     fixed hash seed, one thread (the last bits of a sum depend on their number; and kernels side by side that each take
-    every core slow one another down far more than they gain), no IPython profile and no history.
+    every core slow one another down far more than they gain), no progress bars, no IPython profile and no history.
     """
     folder = scratch / "jupyter" / "kernels" / KERNEL
     folder.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.enabled=False",
             "--IPKernelApp.log_level=40"]  # fmt: skip
-    env = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "IPYTHONDIR": str(scratch / "ipython")}
+    env = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "IPYTHONDIR": str(scratch / "ipython"),
+           "CANONLIB_PROGRESS": "0"}  # fmt: skip
     spec = {"argv": argv, "display_name": "Python 3", "language": "python", "env": env}
     (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     before = os.environ.get("JUPYTER_PATH")

@@ -16,6 +16,7 @@ from typing import Any
 from canonlib.book import crosslinks
 from canonlib.book.apidocs import CanonNames, CanonRoom, plain_docstring
 from canonlib.book.mime import CircuitsVisMime, PlotlyMime
+from canonlib.book.sourcelinks import mend_source_links
 from canonlib.errors import ConfigError
 
 __all__ = ["CircuitsVisMime", "PlotlyMime", "setup"]
@@ -106,6 +107,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("config-inited", _stage, priority=900)
     app.connect("html-page-context", _page_files)
     app.connect("html-page-context", _drop_thebe, priority=990)
+    app.connect("html-page-context", mend_source_links)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("builder-inited", crosslinks.find)
     app.connect("env-get-updated", crosslinks.changed)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,6 +27,8 @@ from canonlib.errors import CanonlibError, ConfigError, require_positive, unknow
 
 CELL_TIMEOUT = 1800
 """Seconds that one cell may take."""
+NEEDED = ("papermill", "nbclient", "jupytext", "nbformat", "ipykernel")
+"""Packages of the extra ``notebooks``: a reader of a chapter, in Colab say, does without them."""
 
 
 class NotebookError(CanonlibError):
@@ -122,6 +125,8 @@ def run_chapters(names: Sequence[str] = (), parameters: dict[str, str] | None = 
     """
     require_positive("jobs", jobs)
     root = repository_root() if root is None else root
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise ConfigError(f"executing chapters needs {', '.join(missing)}: pip install 'canonlib[notebooks]'.")
     sources = find_chapters(root, names)
     asked = [(s, check_parameters(s, parameters or {})) for s in sources]
     book = (root / "book").resolve()

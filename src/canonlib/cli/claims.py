@@ -37,6 +37,8 @@ def claims_command(
     from canonlib.claims.compute import compute
     from canonlib.pipeline import Run
 
+    if write:
+        check_checkout(Path.cwd())  # before the minutes that computing may take
     claims = compute(Run(tiers.get(tier, seed=seed)))
     if as_json:
         typer.echo(table.dumps(claims), nl=False)
@@ -48,16 +50,22 @@ def claims_command(
         raise typer.Exit(1)
 
 
-def write_files(root: Path, claims: list[Claim]) -> None:
-    """Put the table into README.md and book/claims.json of a checkout."""
-    from canonlib.claims import table
+def check_checkout(root: Path) -> None:
+    """Raise ``ConfigError`` where there is nothing to write the table into."""
     from canonlib.errors import ConfigError
 
-    missing = [name for name in BLOCKS if not (root / name).is_file()]
+    missing = [name for name in (*BLOCKS, "book") if not (root / name).exists()]
     if missing:
         raise ConfigError(
             f"{root} has no {', '.join(missing)}: run 'canonlib claims --write' in a checkout of canonlib."
         )
+
+
+def write_files(root: Path, claims: list[Claim]) -> None:
+    """Put the table into README.md and book/claims.json of a checkout."""
+    from canonlib.claims import table
+
+    check_checkout(root)
     for name in BLOCKS:
         table.write_block(root / name, "\n" + table.markdown(claims) + "\n")
     (root / "book" / "claims.json").write_text(table.dumps(claims), encoding="utf8")

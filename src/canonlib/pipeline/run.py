@@ -7,6 +7,7 @@ command line: ``canonlib run`` walks all stages in order.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,21 +38,28 @@ class Stage(NamedTuple):
     work: Callable[[], Any]
 
 
-class Run:
-    """A tier's results; every property is computed once and kept. ``engine`` says where SAEs are trained.
+def watched() -> bool:
+    """Whether somebody looks on: yes, unless ``CANONLIB_PROGRESS`` is 0, as where chapters run by themselves."""
+    return os.environ.get("CANONLIB_PROGRESS", "1") not in ("", "0")
 
+
+class Run:
+    """A tier's results; every property is computed once and kept.
+
+    ``progress`` shows bars for what the store lacks (None: when ``watched()``); ``engine`` says where SAEs are trained.
     Raises ``ConfigError`` for a tier that needs the hub (not supported yet).
     """
 
     def __init__(
-        self, tier: Tier, store: Store | None = None, progress: bool = True, engine: Engine | None = None
+        self, tier: Tier, store: Store | None = None, progress: bool | None = None, engine: Engine | None = None
     ) -> None:
         if tier.needs_hub:
             raise ConfigError(
                 f"tier {tier.name!r} needs {tier.sae_release or tier.model!r} from the hub; running it is not built yet. "
                 "Use --tier world, which needs no network."
             )
-        self.tier, self.store, self.progress, self.engine = tier, store or Store(), progress, engine
+        self.tier, self.store, self.engine = tier, store or Store(), engine
+        self.progress = watched() if progress is None else progress
         self._evaluations: dict[str, list[dict[str, Any]]] = {}
         self._pairs: dict[tuple[str, int, int, int | None], Pair] = {}
         self._paths: dict[tuple[str, int | None], list[StoredPath]] = {}
