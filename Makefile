@@ -17,7 +17,7 @@ JB := $(BIN)/jupyter-book build
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 NBTEST := $(NBVAL) --nbval-current-env --nbval-cell-timeout 1800
 
-.PHONY: help setup book html strict offline test unit nbtest browser run lint format lock clean distclean
+.PHONY: help setup book html pdf strict offline test unit nbtest browser run lint format lock clean distclean
 
 # The text after ## is what `make help` shows; it begins with the cost on two cores.
 help: ## seconds: list the targets, cheapest first
@@ -55,6 +55,9 @@ book: setup ## minutes: compute what the store lacks, run every chapter, write t
 
 html: setup ## seconds: build the site from the committed notebooks, running nothing
 	$(JB) book/
+
+pdf: setup ## minutes: print the whole book from the committed notebooks; needs Chromium
+	$(BIN)/canonlib pdf
 
 strict: setup ## seconds: build the site from nothing; any warning fails
 	rm -rf book/_build

@@ -15,6 +15,7 @@ from typing import Any
 
 from canonlib.book.apidocs import CanonRoom, plain_docstring
 from canonlib.book.mime import CircuitsVisMime, PlotlyMime
+from canonlib.book.pages import CanonCiting, CanonStatus
 from canonlib.errors import ConfigError
 
 __all__ = ["CircuitsVisMime", "PlotlyMime", "setup"]
@@ -98,10 +99,23 @@ def _drop_thebe(app: Any, pagename: str, templatename: str, context: dict[str, A
     scripts[:] = kept
 
 
+def _one_page_as_html(app: Any) -> None:
+    """Sphinx forgets all other nodes for a builder's format as soon as one extension names the builder itself.
+
+    Some do for ``singlehtml``: let that builder write every other node as the HTML builder does.
+    """
+    handlers = app.registry.translation_handlers
+    if "singlehtml" in handlers:
+        handlers["singlehtml"] = {**handlers.get("html", {}), **handlers["singlehtml"]}
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.add_directive("canon-room", CanonRoom)
+    app.add_directive("canon-status", CanonStatus)
+    app.add_directive("canon-citing", CanonCiting)
     app.connect("config-inited", _stage, priority=900)
+    app.connect("builder-inited", _one_page_as_html)
     app.connect("html-page-context", _page_files)
     app.connect("html-page-context", _drop_thebe, priority=990)
     app.connect("autodoc-process-docstring", plain_docstring)
