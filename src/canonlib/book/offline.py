@@ -43,6 +43,7 @@ def vendor_sources() -> dict[str, Path]:
         "circuitsvis.js": _wheel_file("circuitsvis", "circuitsvis/dist/cdn/iife.js"),
         "mathjax-tex-svg-full.js": _wheel_file("sphinx-mathjax-offline", "tex-svg-full.js"),
         "canon-figures.js": static / "canon-figures.js",
+        "canon-page.js": static / "canon-page.js",
         "canon.css": static / "canon.css",
     }
 
@@ -75,9 +76,10 @@ def _stage(app: Any, config: Any) -> None:
 
 
 def _page_files(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Add the figure scripts to the pages that have figures."""
+    """Add our style and script to every page, the figure scripts to the pages that have figures."""
     body = context.get("body") or ""
     app.add_css_file("vendor/canon.css")
+    app.add_js_file("vendor/canon-page.js", defer="defer")
     wanted = [script for mark, script in _FIGURE_MARKS.items() if mark in body]
     for script in [*wanted, *(["vendor/canon-figures.js"] if wanted else [])]:
         app.add_js_file(script, defer="defer")

@@ -23,6 +23,8 @@ NAME = "canonical-units.pdf"
 MARGIN_MM = {"top": 16, "right": 16, "bottom": 18, "left": 16}
 PAPER_PX = 672
 """Width of A4 between the margins, 178 mm, in CSS pixels (96 to the inch)."""
+PATIENCE = 300_000
+"""Milliseconds until everything on the page must be drawn."""
 DRAWN = """() => document.fonts.status === 'loaded' && document.querySelectorAll('.canon-plotly:not(.canon-drawn)').length === 0
   && [...document.querySelectorAll('.canon-cv')].every(e => e.querySelector(':scope > :not(script)'))
   && [...document.querySelectorAll('.math')].every(e => e.querySelector('mjx-container'))"""
@@ -51,7 +53,9 @@ def find_chromium() -> str:
     if found:
         return found
     if given:
-        raise ConfigError(f"CHROMIUM is {given!r}, and there is no such program; set it to Chromium's path or unset it.")
+        raise ConfigError(
+            f"CHROMIUM is {given!r}, and there is no such program; set it to Chromium's path or unset it."
+        )
     raise ConfigError(f"no Chromium found ({', '.join(PROGRAMS)}): install it (Debian: apt-get install chromium), "
                       "or set CHROMIUM to its path.")  # fmt: skip
 
@@ -63,7 +67,9 @@ def build_single_page(root: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     pages = sorted((root / "book" / "_build" / "singlehtml").glob("*.html"), key=lambda p: p.stat().st_size)
     if done.returncode or not pages:
-        raise PdfError(f"the book could not be built as one page (run `make html` first):\n{(done.stdout + done.stderr)[-2000:]}")
+        raise PdfError(
+            f"the book could not be built as one page (run `make html` first):\n{(done.stdout + done.stderr)[-2000:]}"
+        )
     return pages[-1]
 
 
@@ -107,6 +113,8 @@ def _front(root: Path) -> dict[str, str]:
 
 def _print(browser: Any, page: Path, target: Path, front: dict[str, str]) -> Printed:
     """Open ``page`` as wide as the paper, wait until all is drawn, prepare it and print."""
+    from playwright.sync_api import TimeoutError as Late
+
     context = browser.new_context(viewport={"width": PAPER_PX, "height": 1000}, color_scheme="light")
     tab = context.new_page()
     tab.set_default_timeout(600_000)
@@ -114,12 +122,12 @@ def _print(browser: Any, page: Path, target: Path, front: dict[str, str]) -> Pri
     tab.goto(page.as_uri())
     tab.evaluate("() => document.querySelectorAll('details').forEach(d => { d.open = true; })")
     try:
-        tab.wait_for_function(DRAWN, timeout=300_000)
-    except Exception as error:
-        if type(error).__name__ != "TimeoutError":
-            raise
+        tab.wait_for_function(DRAWN, timeout=PATIENCE)
+    except Late as error:
         missing = tab.evaluate("() => document.querySelectorAll('.canon-plotly:not(.canon-drawn)').length")
-        raise PdfError(f"not all of {page.name} was drawn within 300 s ({missing} figures are missing).") from error
+        raise PdfError(
+            f"not all of {page.name} was drawn within {PATIENCE / 1000:g} s ({missing} figures are missing)."
+        ) from error
     prepare = (files("canonlib.book") / "static" / "canon-print.js").read_text(encoding="utf-8")
     counts = tab.evaluate(prepare, front)
     margin = {side: f"{mm}mm" for side, mm in MARGIN_MM.items()}

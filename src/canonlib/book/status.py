@@ -19,7 +19,7 @@ from canonlib.errors import ConfigError
 RECORDS = "execution.json"
 LIBRARIES = ("torch", "transformer-lens", "sae-lens", "transformers", "numpy", "scipy", "scikit-learn", "plotly")
 """The libraries whose versions a chapter's results could depend on."""
-FIELDS = {"sha256": str, "seconds": (int, float), "cores": int, "python": str, "versions": dict}
+FIELDS: dict[str, Any] = {"sha256": str, "seconds": (int, float), "cores": int, "python": str, "versions": dict}
 
 
 def digest(notebook: Path) -> str:

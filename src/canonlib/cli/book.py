@@ -79,7 +79,9 @@ notebooks.command("notebooks", cls=NotebooksCommand)(run_notebooks)
 
 
 def pdf_command(
-    out: Annotated[Path | None, typer.Option("--out", help="The file; default: book/_build/pdf/canonical-units.pdf.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file; default: book/_build/pdf/canonical-units.pdf.")
+    ] = None,
 ) -> None:
     """Print the whole book as one PDF: light, every dropdown open, with a title page, contents and page numbers.
 

@@ -11,29 +11,43 @@
   document.documentElement.dataset.theme = "light";
   document.documentElement.classList.add("canon-paper");
 
-  // A chapter is a section at the top; what Sphinx nests (sections of the table of contents) is found by its h1 as well.
-  const headings = [...article.querySelectorAll("h1, h2")].filter((h) => h.textContent.trim());
   const label = (h) => {
     const copy = h.cloneNode(true);
     copy.querySelectorAll(".headerlink").forEach((a) => a.remove());
     return copy.textContent.trim();
   };
-  const list = make("ol");
-  let inner = null;
-  headings.forEach((h, i) => {
-    // Ids repeat from chapter to chapter ("summary"), so each heading gets one of its own for the contents' link.
+  // Ids repeat from chapter to chapter ("summary"), so each heading gets one of its own for the link from the contents.
+  let count = 0;
+  const entry = (h) => {
     const anchor = make("a");
-    anchor.id = "canon-heading-" + i;
+    anchor.id = "canon-heading-" + (count += 1);
     h.prepend(anchor);
     const link = make("a", label(h));
     link.href = "#" + anchor.id;
     const item = make("li");
     item.append(link);
-    if (h.tagName === "H1") {
-      list.append(item);
-      inner = make("ol");
-      item.append(inner);
-    } else if (inner) inner.append(item);
+    return item;
+  };
+  // Sphinx marks the place where each document begins; the first one, around all others, has no mark.
+  const list = make("ol");
+  list.append(entry(article.querySelector("h1")));
+  article.querySelectorAll("span[id^='document-']").forEach((mark) => {
+    const inside = mark.nextElementSibling || mark.parentElement;
+    const heading = inside.querySelector("h1, h2, h3, h4");
+    if (!heading) return;
+    const item = entry(heading);
+    list.append(item);
+    const section = heading.parentElement;
+    const name = mark.id.replace("document-", "");
+    if (!name.includes("/") || name.endsWith("/index")) section.classList.add("canon-chapter");
+    if (name.startsWith("api/")) {
+      section.classList.add("canon-reference");
+      return;
+    }
+    const below = "H" + (Number(heading.tagName[1]) + 1);
+    const inner = make("ol");
+    section.querySelectorAll(below).forEach((h) => inner.append(entry(h)));
+    if (inner.children.length) item.append(inner);
   });
 
   const title = make("section", "", "canon-title-page");
@@ -46,6 +60,6 @@
   return {
     figures: article.querySelectorAll(".canon-plotly.canon-drawn").length,
     formulas: article.querySelectorAll("mjx-container").length,
-    headings: headings.length,
+    headings: count,
   };
 }
