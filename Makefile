@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 NOTEBOOK ?= book
 NBTEST := $(NBVAL) --nbval-current-env --nbval-cell-timeout 1800
 
-.PHONY: help setup book html strict offline links linkcheck test unit nbtest colab browser run lint format lock dist clean distclean
+.PHONY: help setup book html pdf strict offline links linkcheck test unit nbtest colab browser run lint format lock dist clean distclean
 
 # The text after ## is what `make help` shows; it begins with the cost on two cores.
 help: ## seconds: list the targets, cheapest first
@@ -56,6 +56,9 @@ book: setup ## minutes: compute what the store lacks, run every chapter, write t
 
 html: setup ## seconds: build the site from the committed notebooks, running nothing
 	$(JB) book/
+
+pdf: setup ## minutes: print the whole book from the committed notebooks; needs Chromium
+	$(BIN)/canonlib pdf
 
 strict: setup ## seconds: build the site from nothing; any warning fails
 	rm -rf book/_build

@@ -34,7 +34,7 @@ def test_plotly_becomes_a_div_with_the_same_figure():
     html = render(PlotlyMime, PLOTLY, figure)
     assert embedded(html) == figure
     assert 'class="canon-plotly"' in html
-    assert 'role="img" aria-label="two points"' in html
+    assert 'role="figure" aria-label="two points"' in html
     assert "height:300px" in html
 
 

@@ -68,8 +68,9 @@ class PlotlyMime:
         height = int(layout.get("height") or DEFAULT_HEIGHT)
         spec = {key: figure[key] for key in ("data", "layout", "frames", "config") if key in figure}
         alt = html.escape(figure_alt(figure), quote=True)
+        # A figure, not an image: what is inside an image is out of reach, and this one has buttons.
         return _raw(
-            f'<div class="canon-plotly" role="img" aria-label="{alt}" style="height:{height}px">'
+            f'<div class="canon-plotly" role="figure" aria-label="{alt}" style="height:{height}px">'
             f"{json_script(spec)}<noscript>{alt}</noscript></div>"
         )
 

@@ -16,6 +16,7 @@ from typing import Any
 from canonlib.book import crosslinks
 from canonlib.book.apidocs import CanonNames, CanonRoom, plain_docstring
 from canonlib.book.mime import CircuitsVisMime, PlotlyMime
+from canonlib.book.pages import CanonCiting, CanonStatus
 from canonlib.book.sourcelinks import mend_source_links
 from canonlib.errors import ConfigError
 
@@ -44,6 +45,7 @@ def vendor_sources() -> dict[str, Path]:
         "circuitsvis.js": _wheel_file("circuitsvis", "circuitsvis/dist/cdn/iife.js"),
         "mathjax-tex-svg-full.js": _wheel_file("sphinx-mathjax-offline", "tex-svg-full.js"),
         "canon-figures.js": static / "canon-figures.js",
+        "canon-page.js": static / "canon-page.js",
         "canon.css": static / "canon.css",
     }
 
@@ -76,9 +78,10 @@ def _stage(app: Any, config: Any) -> None:
 
 
 def _page_files(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Add the figure scripts to the pages that have figures."""
+    """Add our style and script to every page, the figure scripts to the pages that have figures."""
     body = context.get("body") or ""
     app.add_css_file("vendor/canon.css")
+    app.add_js_file("vendor/canon-page.js", defer="defer")
     wanted = [script for mark, script in _FIGURE_MARKS.items() if mark in body]
     for script in [*wanted, *(["vendor/canon-figures.js"] if wanted else [])]:
         app.add_js_file(script, defer="defer")
@@ -100,11 +103,24 @@ def _drop_thebe(app: Any, pagename: str, templatename: str, context: dict[str, A
     scripts[:] = kept
 
 
+def _one_page_as_html(app: Any) -> None:
+    """Sphinx forgets all other nodes for a builder's format as soon as one extension names the builder itself.
+
+    Some do for ``singlehtml``: let that builder write every other node as the HTML builder does.
+    """
+    handlers = app.registry.translation_handlers
+    if "singlehtml" in handlers:
+        handlers["singlehtml"] = {**handlers.get("html", {}), **handlers["singlehtml"]}
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.add_directive("canon-room", CanonRoom)
     app.add_directive("canon-names", CanonNames)
+    app.add_directive("canon-status", CanonStatus)
+    app.add_directive("canon-citing", CanonCiting)
     app.connect("config-inited", _stage, priority=900)
+    app.connect("builder-inited", _one_page_as_html)
     app.connect("html-page-context", _page_files)
     app.connect("html-page-context", _drop_thebe, priority=990)
     app.connect("html-page-context", mend_source_links)

@@ -31,6 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     "run": Room("canonlib.cli.run", "run_command", "Run a tier from model to claims table, reusing what is stored."),
     "notebooks": Room("canonlib.cli.book", "notebooks", "Execute chapters, with other parameters if asked."),
+    "pdf": Room("canonlib.cli.book", "pdf_command", "Print the whole book as one PDF (needs Chromium)."),
     "claims": Room("canonlib.cli.claims", "claims_command", "Show the claims table: the paper, ours, the verdict."),
     "store": Room("canonlib.cli.store", "app", "List, verify and clean up what has been computed."),
     "explore": Room("canonlib.cli.explore", "explore_command", "Write the explorer, of the world or of your own SAEs."),

@@ -1,4 +1,4 @@
-"""``canonlib notebooks``: execute chapters, with parameters when wanted."""
+"""``canonlib notebooks``: execute chapters, with parameters when wanted. ``canonlib pdf``: print the book."""
 
 from __future__ import annotations
 
@@ -76,3 +76,20 @@ def run_notebooks(
 notebooks = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 """The command as an application of one, because a bare function could not carry its command class."""
 notebooks.command("notebooks", cls=NotebooksCommand)(run_notebooks)
+
+
+def pdf_command(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file; default: book/_build/pdf/canonical-units.pdf.")
+    ] = None,
+) -> None:
+    """Print the whole book as one PDF: light, every dropdown open, with a title page, contents and page numbers.
+
+    Needs Chromium (Debian: apt-get install chromium); builds from the committed notebooks and runs nothing.
+    """
+    from canonlib.book.pdf import print_book
+    from canonlib.book.runner import repository_root
+
+    done = print_book(repository_root(), out)
+    megabytes = done.path.stat().st_size / 1e6
+    typer.echo(f"{done.path}  {megabytes:.1f} MB, {done.figures} figures, {done.formulas} formulas")

@@ -6,6 +6,10 @@
     // Heatmaps on the dark page run from dark to light: what is strong stands out, what is zero recedes.
     heat: ["#1c232a", "#13508a", "#165e9b", "#1f6daa", "#307fb9", "#4792c7", "#61a4d3", "#7db7df", "#9ac9ea"] };
 
+  // Few buttons, each of them a stop for the Tab key, and none that would send the figure elsewhere.
+  var CONFIG = { displaylogo: false, displayModeBar: "hover", showSendToCloud: false,
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] };
+
   function spec(el) {
     if (!el.canonSpec) {
       var s = el.querySelector('script[type="application/json"]');
@@ -116,9 +120,11 @@
     if (isDark(printing)) darken(layout);
     fit(layout, width);
     el.canonWidth = width;
-    var config = Object.assign({ displaylogo: false, displayModeBar: "hover" }, figure.config || {});
+    var config = Object.assign({}, CONFIG, figure.config || {});
     var data = isDark(printing) ? darkTraces(figure.data) : figure.data;
     window.Plotly.react(el, narrowTraces(data, width), layout, config);
+    // The alternative text says it; loose numbers from the axes, read out one by one, would not.
+    each(".main-svg", function (svg) { svg.setAttribute("aria-hidden", "true"); }, el);
     el.classList.add("canon-drawn");
   }
 
@@ -129,8 +135,8 @@
     window.CircuitsVis.render(el.id, window.CircuitsVis[el.dataset.component], props);
   }
 
-  function each(selector, action) {
-    Array.prototype.forEach.call(document.querySelectorAll(selector), action);
+  function each(selector, action, root) {
+    Array.prototype.forEach.call((root || document).querySelectorAll(selector), action);
   }
 
   function redraw(printing) {
