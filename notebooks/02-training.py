@@ -321,6 +321,11 @@ table_relu, table_entity = run.evaluation("standard-all"), run.evaluation("batch
 display(viz.table(table_relu, columns), viz.table(table_entity, columns))
 
 # %% tags=["remove-input"]
+display(
+    viz.say("""**Tables 2.1 and 2.2.** The SAEs of both families, by the number of their latents: above ReLU + L1 on all tokens, below
+BatchTopK on entity mentions. CE: the share of the model's loss that is recovered. E and V: the shares of entities and of
+attribute values with a latent of their own.""")
+)
 a, z, s, e = table_relu[0], table_relu[-1], table_entity[0], table_entity[-1]
 moves = [r["l0"] for r in table_relu]
 peak = max(table_entity, key=lambda r: r["ce_recovered"])
@@ -330,11 +335,6 @@ dips = (
     else f""" Nor is more always more: {peak["n_latents"]:,} BatchTopK latents recover a
 little more of the loss ({peak["ce_recovered"]:.1%}) than {e["n_latents"]:,} do ({e["ce_recovered"]:.1%}), at a higher FVU."""
 )
-viz.say("""**Tables 2.1 and 2.2.** The SAEs of both families, by the number of their latents: above ReLU + L1 on all tokens, below
-BatchTopK on entity mentions. CE: the share of the model's loss that is recovered. E and V: the shares of entities and of
-attribute values with a latent of their own.""")
-
-# %% tags=["remove-input"]
 viz.say(f"""Larger dictionaries leave less unexplained: {a["fvu"]:.3f} to {z["fvu"]:.3f} for ReLU + L1, {s["fvu"]:.3f} to
 {e["fvu"]:.3f} for BatchTopK. The model agrees: it recovers {a["ce_recovered"]:.0%} to {z["ce_recovered"]:.0%} and
 {s["ce_recovered"]:.0%} to {e["ce_recovered"]:.0%} of its loss. But read each table downwards and not against the other: tokens,
