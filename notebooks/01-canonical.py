@@ -17,7 +17,7 @@
 # >
 # > **Time.** 20 minutes to read, under a minute to run.
 # >
-# > **Hardware.** Two CPU cores, no GPU, MEMORY GB of memory.
+# > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
 # >
 # > **Read before.** Nothing of this book. You should know PyTorch, and what a transformer is.
 # >
@@ -522,14 +522,14 @@ said
 # %% [markdown]
 # ### Exercise 1.2: Does the sentence matter?
 #
-# *Medium, 15 minutes.* The vector at a name might carry more than the entity: what came before it, say. Take every person's vector from the prompt "the century given for ... is" and put it on the *same* person's name in "... was born in what is now". What share of the answers is right then? (The questions and their tokens are `asked` and `batch`, from above.)
+# *Medium, 15 minutes.* The vector at a name might carry more than the entity: what came before it, say. Take every person's vector from the prompt "the century given for ... is" and put it on the *same* person's name in "... was born in what is now". What share of the answers is right then? That share alone proves little, for a patch that misses the name would leave all answers right. So add the control: give everyone the vector of the *next* person in the table, and the last one the first one's. What share is still right for the person who is asked about? (The questions and their tokens are `asked` and `batch`, from above.)
 
 # %%
 donors = [questions.question(e, "century", clause) for e in world.people()]
 print(" ".join(donors[0].words[1:]), "...")
 print(" ".join(asked[0].words[1:]), "...")
 
-answer_1_2 = None  # yours
+answer_1_2 = None  # yours: (share with their own vector, share with the next person's)
 exercises.check_moved_vectors(answer_1_2, lm, asked, donors, HOOK)
 
 # %% [markdown]
@@ -541,7 +541,7 @@ exercises.check_moved_vectors(answer_1_2, lm, asked, donors, HOOK)
 #
 # <details><summary>Solution</summary>
 #
-# If nearly all stay right, the vector can be moved between sentences: it says who is meant, and what stood before it does not get in the way.
+# If nearly all stay right with their own vectors, and few with the next person's, the vector can be moved between sentences: it says who is meant, and what stood before it does not get in the way.
 #
 # </details>
 
@@ -550,21 +550,23 @@ other = torch.tensor([causal.encode(q.words) for q in donors])
 _, cache = lm.run_with_cache(other, names_filter=[HOOK])
 
 
-def move(residual, hook):
-    """Each person's vector from the other sentence."""
-    residual = residual.clone()
-    residual[:, asked[0].position] = cache[HOOK][:, donors[0].position]
-    return residual
+def stay_right(vectors):
+    """Share of right answers when each person's name carries a row of ``vectors``."""
+
+    def move(residual, hook):
+        residual = residual.clone()
+        residual[:, asked[0].position] = vectors
+        return residual
+
+    best = lm.run_with_hooks(batch, fwd_hooks=[(HOOK, move)])[:, -1].argmax(-1)
+    return np.mean([words[t] == q.answer for t, q in zip(best, asked)])
 
 
-logits = lm.run_with_hooks(batch, fwd_hooks=[(HOOK, move)])
-moved = [words[t] for t in logits[:, -1].argmax(-1)]
-stay = np.mean([answer == q.answer for answer, q in zip(moved, asked)])
+vectors = cache[HOOK][:, donors[0].position]
+stay = stay_right(vectors), stay_right(vectors.roll(-1, dims=0))
 said = exercises.check_moved_vectors(stay, lm, asked, donors, HOOK)
 assert said
-display(said)
-viz.say(f"""With their own vector from another sentence {stay:.1%} of the people get the right country, against {right:.1%}
-untouched.""")
+said
 
 # %% [markdown]
 # ### Exercise 1.3: What nobody can tell apart

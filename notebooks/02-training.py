@@ -17,7 +17,7 @@
 # >
 # > **Time.** 30 minutes to read, about a minute to run once the SAEs are in the store; the first time they are trained, which takes some ten minutes more.
 # >
-# > **Hardware.** Two CPU cores, no GPU, MEMORY GB of memory.
+# > **Hardware.** Two CPU cores, no GPU, 4 GB of memory (the training of the SAEs takes most of it).
 # >
 # > **Read before.** The world and its model ([chapter 1](01-canonical.ipynb)).
 # >

@@ -17,7 +17,7 @@
 # >
 # > **Time.** 25 minutes to read, a minute to run once the SAEs of [chapter 2](02-training.ipynb) are there.
 # >
-# > **Hardware.** Two CPU cores, no GPU, MEMORY GB of memory.
+# > **Hardware.** Two CPU cores, no GPU, 4 GB of memory.
 # >
 # > **Read before.** What an SAE is and how ours were trained ([chapter 2](02-training.ipynb)).
 # >

@@ -17,7 +17,7 @@
 # >
 # > **Time.** 25 minutes to read, two minutes to run once the SAEs of [chapter 2](02-training.ipynb) are there.
 # >
-# > **Hardware.** Two CPU cores, no GPU, MEMORY GB of memory.
+# > **Hardware.** Two CPU cores, no GPU, 4 GB of memory.
 # >
 # > **Read before.** Insertion, novel and reconstruction latents ([chapter 3](03-stitching.ipynb)).
 # >

@@ -83,16 +83,27 @@ def moved():
 
 
 def test_moved_vectors_are_measured(moved):
-    from canonlib.exercises.canonical import _stay_right
+    from canonlib.exercises.canonical import _patched, _share
 
     lm, asked, donors, hook = moved
-    at, source = asked[0].position, donors[0].position
-    right = _stay_right(lm, asked, donors, hook, source, at)
-    rolled = _stay_right(lm, asked, [*donors[1:], donors[0]], hook, source, at)
-    assert right > 0.9 > rolled  # a person's vector carries the person, somebody else's does not
-    assert check_moved_vectors(right, *moved)
-    assert "somebody else's" in str(check_moved_vectors(rolled, *moved))
-    assert str(check_moved_vectors(0.5, *moved)).startswith("✗ 0.5 is too low")
+    at, source, truth = asked[0].position, donors[0].position, [q.answer for q in asked]
+    own = _share(_patched(lm, asked, donors, hook, source, at), truth)
+    following = _patched(lm, asked, [*donors[1:], donors[0]], hook, source, at)
+    other = _share(following, truth)
+    assert own > 0.9 > other  # a person's vector carries the person, somebody else's does not
+    assert check_moved_vectors((own, other), *moved)
+    flipped = _share(following, [*truth[1:], truth[0]])
+    for answer, said in [
+        ((other, own), "wrong way round"),
+        ((1 - own, 1 - other), "*change*"),
+        ((own, flipped), "*next* person's"),
+        ((1.0, 1.0), "no patch reached the name"),
+        ((0.5, 0.5), "values differ"),
+        (own, "shape is []"),
+    ]:
+        feedback = check_moved_vectors(answer, *moved)
+        assert feedback.right is False
+        assert said in feedback.message
 
 
 def test_moved_vectors_without_an_answer_run_nothing(moved):

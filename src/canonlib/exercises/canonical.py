@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from canonlib.errors import ConfigError
-from canonlib.exercises.feedback import WAITING, Feedback, check_number, check_set
+from canonlib.exercises.feedback import WAITING, Feedback, check_number, check_set, check_tensor
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -43,34 +43,50 @@ def check_combination_cost(answer: Any, angle: float) -> Feedback:
 def check_moved_vectors(
     answer: Any, lm: TransformerBridge, asked: Sequence[Question], donors: Sequence[Question], hook: str
 ) -> Feedback:
-    """The share of ``asked`` that stay right when each name carries its vector from the ``donors`` prompt.
+    """Two shares of ``asked`` that stay right: with each name's own vector from the ``donors`` prompt, and with the next one's.
 
     The questions of either list are about the same entities in the same order, and all of a list have one length and one
-    place of the name; the share is measured here, at ``hook``. Raises ``ConfigError`` for lists of different entities.
+    place of the name; the last entity gets the first one's vector. The shares are measured here, at ``hook``. Raises
+    ``ConfigError`` for lists of different entities.
     """
+    import torch
+
     if answer is None or answer is ...:
         return Feedback(None, WAITING)
     if [q.entity for q in asked] != [q.entity for q in donors]:
         raise ConfigError("asked and donors are about different entities: give one question of each for every entity.")
-    at, source = asked[0].position, donors[0].position
-    right = _stay_right(lm, asked, donors, hook, source, at)
+    at, source, following = asked[0].position, donors[0].position, [*donors[1:], donors[0]]
+    following_truth = [q.answer for q in [*asked[1:], asked[0]]]
+    truth = [q.answer for q in asked]
+
+    def two(source: int, at: int, wanted: Sequence[str] = truth) -> torch.Tensor:
+        own = _patched(lm, asked, donors, hook, source, at)
+        other = _patched(lm, asked, following, hook, source, at)
+        return torch.tensor([_share(own, truth), _share(other, wanted)], dtype=torch.float64)
+
+    right = two(source, at)
     slips = {
-        "That is the share of answers that change: the rest stay.": 1 - right,
-        "The vector went to the name's place in the *other* prompt: the two names stand at different places.":
-            _stay_right(lm, asked, donors, hook, source, source),
-        "The vector was taken from the wrong token: look where the name stands in the other prompt.":
-            _stay_right(lm, asked, donors, hook, at, at),
-        "Each person got somebody else's vector: the rows of the two batches must be in the same order.":
-            _stay_right(lm, asked, [*donors[1:], donors[0]], hook, source, at),
+        "The wrong way round: first the share with their own vectors.": right.flip(0),
+        "These are the shares of answers that *change*: the rest stays right.": 1 - right,
+        "The second share is of answers that are the *next* person's. Count those that are still right for the person asked about.":
+            two(source, at, following_truth),
+        "Nothing changed, so no patch reached the name: it stands at another place in the two prompts.": two(source, source),
+        "The vectors came from the wrong token: look where the name stands in the donors' prompt.": two(at, at),
     }  # fmt: skip
-    return check_number(answer, right, f"Yes: {right:.1%} stay right.", slips, abs_=0.002,
-                        hint="Give the share of right answers, between 0 and 1.")  # fmt: skip
+    well_done = (
+        f"Yes: with their own vector {float(right[0]):.1%} stay right, with the next person's {float(right[1]):.1%}."
+    )
+    return check_tensor(answer, right, well_done, slips, atol=0.002)
 
 
-def _stay_right(
+def _share(given: Sequence[str], wanted: Sequence[str]) -> float:
+    return sum(a == b for a, b in zip(given, wanted, strict=True)) / len(wanted)
+
+
+def _patched(
     lm: TransformerBridge, asked: Sequence[Question], donors: Sequence[Question], hook: str, source: int, at: int
-) -> float:
-    """Share of right answers with the donors' vectors at place ``source`` put at place ``at``."""
+) -> list[str]:
+    """The model's answers with the donors' vectors at place ``source`` put at place ``at``."""
     import torch
 
     from canonlib.world import causal, corpus
@@ -87,7 +103,7 @@ def _stay_right(
         batch = torch.tensor([causal.encode(q.words) for q in asked])
         best = lm.run_with_hooks(batch, fwd_hooks=[(hook, put)])[:, -1].argmax(-1).tolist()
     vocabulary = list(corpus.token_ids())
-    return sum(vocabulary[token] == q.answer for token, q in zip(best, asked, strict=True)) / len(asked)
+    return [vocabulary[token] for token in best]
 
 
 def check_twins(answer: Any, facts: Sequence[Any], matrix: Sequence[Sequence[bool]]) -> Feedback:
