@@ -68,7 +68,8 @@ def check_moved_vectors(
     slips = {
         "The wrong way round: first the share with their own vectors.": right.flip(0),
         "These are the shares of answers that *change*: the rest stays right.": 1 - right,
-        "The second share is of answers that are the *next* person's. Count those that are still right for the person asked about.":
+        "The second share counts the *next* person's answers (count those still right for the person asked about), or no "
+        "patch reached the name, which stands at another place in the two prompts.":
             two(source, at, following_truth),
         "Nothing changed, so no patch reached the name: it stands at another place in the two prompts.": two(source, source),
         "The vectors came from the wrong token: look where the name stands in the donors' prompt.": two(at, at),
