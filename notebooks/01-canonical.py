@@ -22,6 +22,8 @@
 # > **Read before.** Nothing of this book. You should know PyTorch, and what a transformer is.
 # >
 # > **May be skipped.** *Doubt*, at a first reading.
+#
+# Every chapter opens with two settings: the {term}`tier` says what we look at, and the {term}`seed` fixes every random choice. Leave them as they are at first.
 
 # %% tags=["parameters"]
 tier = "world"
@@ -73,7 +75,7 @@ viz.directions_figure(
 #
 # $$ \hat x = b_\text{dec} + \sum_j f_j(x)\, d_j , $$ (eq-reconstruction)
 #
-# where $b_\text{dec}$ is a constant (zero here). All latents together are the SAE's *dictionary*. Training lowers the squared error plus $\lambda$ times the sum of the activations, so that few are active; the number $\lambda$ is the price of being active, and we choose it. Table 1.1 adds both up by hand, for the dictionaries of Figure 1.1 and for one with a single latent, "city".
+# where $b_\text{dec}$ is a constant (zero here). All latents together are the SAE's *dictionary*. Training lowers the squared error plus a *penalty*, $\lambda$ times the sum of the activations, so that few are active; the number $\lambda$ is the price of being active, and we choose it. Table 1.1 adds both up by hand, for the dictionaries of Figure 1.1 and for one with a single latent, "city".
 
 
 # %%
@@ -190,7 +192,7 @@ header = ("attribute", "values", "fewest entities", "most common value")
 viz.table([dict(zip(header, row)) for row in rows], {name: (name, "") for name in header})
 
 # %% [markdown]
-# **Table 1.3.** The attributes of the world: how many values each has, how many entities the rarest value has, and the most common value with its count.
+# **Table 1.3.** The attributes of the world: how many values each has, how many entities the rarest value has, and the most common value with its count. (*Laureate*: has won a Nobel prize; *letter*: the first of the name.)
 #
 # A grammar turns the table into text. Its sentences are true by construction, and varied: templates, pronouns, clauses between the subject and what is said of it. One word is one token.
 
@@ -330,7 +332,7 @@ viz.claim_box(claim(run, "world-known"))
 #
 # We will read the model at the hook, on the token that names an entity. Is that where the facts are? Knowing is not enough: a latent that describes Einstein would be idle if the answer came from somewhere else.
 #
-# There is a direct test, the *interchange*. Ask the model about $a$. While it runs, replace the vector at $a$'s name by the vector that $b$'s name has in the same prompt. Touch nothing else. If that vector carries the facts, the answer becomes $b$'s:
+# There is a direct test, the *interchange*. Ask the model about $a$. While it runs, replace the vector at $a$'s name by the vector that $b$'s name has in the same prompt. Touch nothing else. (To replace a vector while the model runs is called *patching*.) If that vector carries the facts, the answer becomes $b$'s:
 #
 # $$ \hat y_{a \leftarrow b} = \arg\max_w\; p\big(w \mid a,\; h := h^{(b)}\big) $$ (eq-interchange)
 #
@@ -474,7 +476,8 @@ gain = (
 shift = "grows" if end["true"] > start["true"] + 0.02 else "does not grow"
 viz.say(f"""**Table 1.6.** Share of the variance between people's vectors that a sum of one direction per fact accounts for. At the
 hook the true facts account for {end["true"]:.0%} of the variance between people, and the same facts
-dealt at random for {end["dealt"]:.0%}: {gain}. The share {shift} from the embedding ({start["true"]:.0%}) to the hook.
+dealt at random for {end["dealt"]:.0%} (not nothing, for {torch.linalg.matrix_rank(facts - facts.mean(0))}
+directions fit something in {len(facts)} people by chance): {gain}. The share {shift} from the embedding ({start["true"]:.0%}) to the hook.
 What is left is each person's own. (A name is one token with an embedding of its own, so training can write facts there
 already.)""")
 

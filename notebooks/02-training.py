@@ -278,7 +278,7 @@ latents on entities. Which tokens an SAE sees is thus part of *what it is*, as m
 # All three by hand, for one SAE; `run.evaluation` holds the table for a whole family.
 
 # %%
-size = run.tier.meta_base
+size = run.tier.meta_base  # the size that chapter 5 will take apart
 entity_saes = run.family("batchtopk-entities")
 entity_sae = entity_saes.sae(size)
 row = next(r for r in run.evaluation("batchtopk-entities") if r["n_latents"] == size)
@@ -292,7 +292,7 @@ assert abs(float(squared) / X.numel() - row["mse"]) < 1e-4 * row["mse"]
 assert abs(float(fvu) - row["fvu"]) < 1e-4
 
 # %% [markdown]
-# A small error may still be the one error that matters. So put the reconstruction in the place of the activation, let the model go on from there, and look at its **cross-entropy (CE) loss** on the next token. With $L_x$ the model's own loss, $L_{\hat x}$ the loss with the reconstruction and $L_\text{zero}$ the loss with zeros, the {term}`CE loss recovered` is
+# A small error may still be the one error that matters. So put the reconstruction in the place of the activation, let the model go on from there, and look at its **cross-entropy (CE) loss** on the next token (in nats: minus the natural logarithm of the probability that it gave). With $L_x$ the model's own loss, $L_{\hat x}$ the loss with the reconstruction and $L_\text{zero}$ the loss with zeros, the {term}`CE loss recovered` is
 #
 # $$ \frac{L_\text{zero} - L_{\hat x}}{L_\text{zero} - L_x}, $$ (eq-ce-recovered)
 #
@@ -344,7 +344,7 @@ between {min(moves):.1f} and {max(moves):.1f}.""")
 # %% [markdown]
 # ## The frontier
 #
-# Which architecture is best? At one sparsity the question has no answer, since more active latents always rebuild better. So hold the size fixed and vary the sparsity: every architecture becomes a *line*, error against L0, and the best line is the {term}`frontier`. Figure 2.3 shows six of SAELens's architectures, on all tokens, each at several sparsities.
+# Which architecture is best? At one sparsity the question has no answer, since more active latents always rebuild better. So hold the size fixed and vary the sparsity: every architecture becomes a *line*, error against L0, and the best line is the {term}`frontier`. Figure 2.3 shows six of SAELens's architectures, on all tokens, each at several sparsities. They differ in the rule that turns $p_j$ into $f_j$: a threshold that each latent learns (JumpReLU); a second encoder that decides what is active, beside one that says how strongly (Gated); the $k$ largest of each token (TopK) or of a batch (BatchTopK); and Matryoshka is BatchTopK with a loss that asks more of the first latents.
 
 # %%
 from canonlib.claims.learning import fvu_at

@@ -123,7 +123,9 @@ classes = classify(effects)
 print(f"{classes.n_novel} novel, {classes.n_reconstruction} reconstruction, {classes.n_silent} silent")
 
 # %% [markdown]
-# These are the two words of the paper. A latent that lowers the error when it is inserted alone is a {term}`novel latent`: it says something that the small SAE does not. One that fires and doesn't lower it is a {term}`reconstruction latent`: it says again what the small SAE says already, in the same or in finer words. A {term}`silent latent` never fires on these tokens; nothing is known of it, and we leave it out.
+# (That was the malice: of all latents, $j$ has the lowest effect, and $k$ the highest.)
+#
+# The first two are the words of the paper. A latent that lowers the error when it is inserted alone is a {term}`novel latent`: it says something that the small SAE does not. One that fires and doesn't lower it is a {term}`reconstruction latent`: it says again what the small SAE says already, in the same or in finer words. A {term}`silent latent` never fires on these tokens; nothing is known of it, and we leave it out.
 #
 # ## Seeing it in the directions
 #
@@ -237,7 +239,7 @@ right is cheap, and the AUC is the better measure.""")
 # %% [markdown]
 # ## How much of a bigger dictionary is news?
 #
-# The paper reports that about a third of the latents are novel when a dictionary doubles (as the [Matryoshka SAE paper](https://arxiv.org/abs/2503.17547) cites it; the stitching post has 35%). The rest are restatements. So for Figure 3.3 we take each size and its double again, as in the beginning.
+# The paper reports that about a third of the latents are novel when a dictionary doubles (as the [Matryoshka SAE paper](https://arxiv.org/abs/2503.17547) cites it; the authors' [post on stitching](https://www.lesswrong.com/posts/baJyjpktzmcmRfosq/stitching-saes-of-different-sizes) has 35%). The rest are restatements. So for Figure 3.3 we take each size and its double again, as in the beginning.
 #
 # :::{margin} The paper differs
 # Its SAEs of GPT-2 small have 768 to 98,304 latents, ours at most 128 (see *Where it breaks*).
