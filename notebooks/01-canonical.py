@@ -13,10 +13,17 @@
 # %% [markdown]
 # # What would canonical units be, and how could we tell?
 #
-# > **At the end you can say** what it means for the parts of a model to be unique, complete and atomic; why one set of data admits several dictionaries; and why we test on a world whose facts we wrote.
+# > **What you will be able to say at the end.** What it means for the parts of a model to be unique, complete and atomic; why one set of data admits several dictionaries; and why we test on a world whose facts we wrote.
 # >
-# > **Time:** 15 minutes to read, under a minute to run on two CPU cores.
-# > **Before:** PyTorch, and what a transformer is. **May be skipped:** the section on doubt, at a first reading.
+# > **Time.** 20 minutes to read, under a minute to run.
+# >
+# > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
+# >
+# > **Read before.** Nothing of this book. You should know PyTorch, and what a transformer is.
+# >
+# > **May be skipped.** *Doubt*, at a first reading.
+#
+# Every chapter opens with two settings: the {term}`tier` says what we look at, and the {term}`seed` fixes every random choice. Leave them as they are at first.
 
 # %% tags=["parameters"]
 tier = "world"
@@ -25,7 +32,7 @@ seed = 0
 # %% tags=["hide-input"]
 from IPython.display import display
 
-from canonlib import tiers, viz
+from canonlib import exercises, tiers, viz
 from canonlib.claims.compute import claim
 from canonlib.pipeline import Run
 
@@ -64,11 +71,11 @@ viz.directions_figure(
 # %% [markdown]
 # **Figure 1.1.** Grey: the data. Blue: a dictionary of two latents, one for each ray. Orange: a dictionary of three, the atoms that we planted. Both rebuild every point.
 #
-# Which one is right? A sparse autoencoder (SAE) would have to choose. It rebuilds an activation $x$ from latents: $f_j(x) \ge 0$ says how strongly latent $j$ is active, and the decoder direction $d_j$ says what it adds,
+# Which one is right? A {term}`sparse autoencoder` (SAE) would have to choose. It rebuilds an {term}`activation` $x$, a vector that a model holds, from {term}`latents <latent>`: $f_j(x) \ge 0$ says how strongly latent $j$ is active, and the {term}`decoder direction` $d_j$ says what it adds,
 #
-# $$ \hat x = b_\text{dec} + \sum_j f_j(x)\, d_j , $$
+# $$ \hat x = b_\text{dec} + \sum_j f_j(x)\, d_j , $$ (eq-reconstruction)
 #
-# where $b_\text{dec}$ is a constant (zero here). Training lowers the squared error plus $\lambda$ times the sum of the activations, so that few are active. Let us add both up by hand, for the dictionaries of Figure 1.1 and for one with a single latent, "city".
+# where $b_\text{dec}$ is a constant (zero here). All latents together are the SAE's *dictionary*. Training lowers the squared error plus a *penalty*, $\lambda$ times the sum of the activations, so that few are active; the number $\lambda$ is the price of being active, and we choose it. Table 1.1 adds both up by hand, for the dictionaries of Figure 1.1 and for one with a single latent, "city".
 
 
 # %%
@@ -89,7 +96,9 @@ columns = {"name": ("dictionary", ""), "n": ("latents", "d"), "mse": ("MSE", ".3
 viz.table(rows, columns | {"l0": ("L0", ".1f"), "l1": ("sum of activations", ".2f")})
 
 # %% [markdown]
-# MSE is the mean squared error, L0 the mean number of active latents. The single latent leaves an error. The rays and the atoms leave none, so the error cannot tell them apart. The penalty can, and it speaks for the rays: fewer active latents, and a smaller sum. **What training prefers need not be what we planted.**
+# **Table 1.1.** Three dictionaries for the points of Figure 1.1: {term}`MSE` is the mean squared error, {term}`L0` the mean number of active latents, and the last column what training adds to the error, per unit of $\lambda$.
+#
+# The single latent leaves an error. The rays and the atoms leave none, so the error cannot tell them apart. The penalty can, and it speaks for the rays: fewer active latents, and a smaller sum. **What training prefers need not be what we planted.**
 
 # %% [markdown]
 # ## A bigger dictionary is rewritten
@@ -106,7 +115,7 @@ apart = np.hstack([np.eye(4)[job], np.eye(4)[land]])
 together = np.sqrt(2) * np.eye(16)[4 * job + land]
 
 # %% [markdown]
-# The same account as before, and beside it a count: how many dimensions the directions of a dictionary span ("span"), and how many as many random directions do ("random").
+# Table 1.2 holds the same account as before, and beside it a count: how many dimensions the directions of a dictionary span ("span"), and how many as many random directions do ("random").
 
 # %%
 noise, rank = rng.normal(size=(16, 16)), np.linalg.matrix_rank
@@ -121,33 +130,39 @@ columns |= {"span": ("span", "d"), "random": ("random", "d")}
 viz.table(rows, columns)
 
 # %% [markdown]
+# **Table 1.2.** Two dictionaries for 500 people: squared error, sum of activations, and the dimensions that the directions span, beside those that as many random directions span.
+#
 # Both rebuild everything. But where there is room for 16 latents, the combinations do it at a smaller sum of activations: "physicist" and "Germany" go, "German physicist" comes. The list did not get longer. It got rewritten.
 #
 # Yet the combinations give themselves away: they span fewer dimensions than random directions would, fewer even than there are atoms (every combination holds one occupation and one country, and that ties them together). Latents with parts in common leave a trace in the geometry of the dictionary, and [chapter 5](05-meta-saes.ipynb) goes looking for it.
-#
+
 # %% [markdown]
 # ## Three demands
 #
-# Leask et al. (2025) call units of analysis *canonical* when they are **unique**, **complete** and **atomic**, and ask whether the latents of SAEs are. The paper says it in words; to test it, we need something to compute. Write $D$ for a dictionary (its decoder directions $d_j$, each of length 1) and $\text{MSE}(D)$ for its mean squared error.
+# Leask et al. (2025) call units of analysis {term}`canonical <canonical units>` when they are **unique**, **complete** and **atomic**, and ask whether the latents of SAEs are. The paper says it in words; to test it, we need something to compute. Write $D$ for a dictionary (its decoder directions $d_j$, each of length 1) and $\text{MSE}(D)$ for its mean squared error.
 #
 # **Unique:** whoever looks finds the same ones. Train twice, with seeds $s$ and $s'$, and the dictionaries agree up to the order of their rows, a permutation $P$:
 #
-# $$ D_s = P\, D_{s'} $$
+# $$ D_s = P\, D_{s'} $$ (eq-unique)
 #
 # **Complete:** none is missing. No latent $d$ of any larger dictionary lowers the error when it is added:
 #
-# $$ \text{MSE}(D \cup \{d\}) \ge \text{MSE}(D) $$
+# $$ \text{MSE}(D \cup \{d\}) \ge \text{MSE}(D) $$ (eq-complete)
 #
 # **Atomic:** none is made of others. No short sum of shared parts $u_m$, with amounts $a_{jm} \ge 0$ that are mostly zero, rebuilds the latents:
 #
-# $$ d_j \not\approx \sum_m a_{jm}\, u_m $$
+# $$ d_j \not\approx \sum_m a_{jm}\, u_m $$ (eq-atomic)
 #
-# In the toy, "city alone" is not complete, the rays and the combinations are not atomic, and as far as the error can tell, none of the dictionaries that rebuild everything is unique. We could say all that because we planted the atoms.
+# The rest of the book takes them up one by one: {eq}`eq-complete` is the business of [chapters 3](03-stitching.ipynb) and [4](04-paths.ipynb), where {eq}`eq-unique` is tested too, and {eq}`eq-atomic` that of [chapters 5](05-meta-saes.ipynb) and [6](06-truth.ipynb). In the toy, "city alone" is not complete, the rays and the combinations are not atomic, and as far as the error can tell, none of the dictionaries that rebuild everything is unique. We could say all that because we planted the atoms.
 
 # %% [markdown]
 # ## A world whose facts we wrote
 #
-# Nobody planted the atoms of GPT-2. When a latent there fires on *Einstein* and seems to be made of science, Germany and fame, a reader can nod and cannot check. So this book moves to a small world in which the right answer is a table: real people and cities, with facts that we typed. A *fact* is an attribute with its value, such as country = Germany.
+# Nobody planted the atoms of GPT-2. When a latent there fires on *Einstein* and seems to be made of science, Germany and fame, a reader can nod and cannot check. So this book moves to a small world in which the right answer is a table: real people and cities, with facts that we typed. Each person and each city is an {term}`entity`. A {term}`fact` is an {term}`attribute` with its {term}`value`, such as country = Germany.
+#
+# :::{margin} The paper differs
+# It studies language models, for which no table of true parts exists.
+# :::
 
 # %%
 from textwrap import fill
@@ -161,7 +176,7 @@ for name in ("Einstein", "Tokyo"):
 print("born in Germany:", world.holds("Einstein", country="Germany"))
 
 # %% [markdown]
-# Every value is shared by several entities; otherwise "has this value" and "is this entity" would be the same thing, and no method could tell them apart. Let us count.
+# Every value is shared by several entities; otherwise "has this value" and "is this entity" would be the same thing, and no method could tell them apart. Table 1.3 counts.
 
 # %%
 from collections import Counter
@@ -177,6 +192,8 @@ header = ("attribute", "values", "fewest entities", "most common value")
 viz.table([dict(zip(header, row)) for row in rows], {name: (name, "") for name in header})
 
 # %% [markdown]
+# **Table 1.3.** The attributes of the world: how many values each has, how many entities the rarest value has, and the most common value with its count. (*Laureate*: has won a Nobel prize; *letter*: the first of the name.)
+#
 # A grammar turns the table into text. Its sentences are true by construction, and varied: templates, pronouns, clauses between the subject and what is said of it. One word is one token.
 
 # %%
@@ -189,7 +206,7 @@ for name in ("Einstein", "Tokyo", "Curie"):
     print(fill(" ".join(grammar.passage(table.entity(name), teller)), 80), end="\n\n")
 
 # %% [markdown]
-# As in real text, some entities are mentioned far more often than others. The better known an entity is, the more often a passage is about it. We count mentions in the text from which the SAEs will learn.
+# As in real text, some entities are mentioned far more often than others. The better known an entity is, the more often a passage is about it. Figure 1.2 counts mentions in the text from which the SAEs will learn.
 
 # %%
 from canonlib.world import corpus
@@ -213,7 +230,7 @@ viz.rank_figure(
 # %% [markdown]
 # ## Its model
 #
-# A small transformer has learned to predict this text, token by token, and ships with the library. We open it as a TransformerLens bridge, which gives access to every activation by name. The name of the place at which this book reads is the *hook point*, or hook: the residual stream before layer 2, counting from 0.
+# A small transformer has learned to predict this text, token by token, and ships with the library. We open it as a TransformerLens bridge, which gives access to every activation by name. The name of the place at which this book reads is the {term}`hook point`, or hook: the {term}`residual stream` before layer 2, counting from 0.
 
 # %%
 import torch
@@ -239,7 +256,7 @@ assert (log_probs - reference).abs().max() < 1e-4
 print(f"equal to within 0.0001 nats, at {tokens.numel():,} tokens")
 
 # %% [markdown]
-# What does it expect as it reads? Below are the first sentences of one document. Each token is coloured by the probability that the model gave it beforehand; switch to the second view to see where an entity is named. (`<bos>` marks the beginning.)
+# What does it expect as it reads? Figure 1.3 shows the first sentences of one document. Each token is coloured by the probability that the model gave it beforehand; switch to the second view to see where an entity is named. (`<bos>` marks the beginning.)
 
 # %%
 words = list(corpus.token_ids())
@@ -282,7 +299,7 @@ known = run.knowledge["clause"]["accuracy"]
 assert abs(right - known["by_attribute"]["person.country"]) < 0.01
 
 # %% [markdown]
-# They agree. The stored measurement covers all attributes of all entities. To judge it we need a control: someone who has never read a sentence and always says the most common value.
+# They agree. The stored measurement covers all attributes of all entities; Figure 1.4 shows it. To judge it we need a {term}`control`: someone who has never read a sentence and always says the most common value.
 
 # %% tags=["hide-input"]
 attributes = list(known["by_attribute"])
@@ -315,11 +332,11 @@ viz.claim_box(claim(run, "world-known"))
 #
 # We will read the model at the hook, on the token that names an entity. Is that where the facts are? Knowing is not enough: a latent that describes Einstein would be idle if the answer came from somewhere else.
 #
-# There is a direct test, the *interchange*. Ask the model about $a$. While it runs, replace the vector at $a$'s name by the vector that $b$'s name has in the same prompt. Touch nothing else. If that vector carries the facts, the answer becomes $b$'s:
+# There is a direct test, the *interchange*. Ask the model about $a$. While it runs, replace the vector at $a$'s name by the vector that $b$'s name has in the same prompt. Touch nothing else. (To replace a vector while the model runs is called *patching*.) If that vector carries the facts, the answer becomes $b$'s:
 #
-# $$ \hat y_{a \leftarrow b} = \arg\max_w\; p\big(w \mid a,\; h := h^{(b)}\big) $$
+# $$ \hat y_{a \leftarrow b} = \arg\max_w\; p\big(w \mid a,\; h := h^{(b)}\big) $$ (eq-interchange)
 #
-# Here $h$ is the vector at the hook on the name's token of the prompt about $a$, $h^{(b)}$ the one that it has when the prompt names $b$, and $p(w \mid \ldots)$ the probability of the next word $w$. The *flip rate* is the share of pairs with $\hat y_{a \leftarrow b} = y_b$, the true answer for $b$. We do it once by hand: Einstein's country, with Kahlo's vector.
+# Here $h$ is the vector at the hook on the name's token of the prompt about $a$, $h^{(b)}$ the one that it has when the prompt names $b$, and $p(w \mid \ldots)$ the probability of the next word $w$. The *flip rate* is the share of pairs with $\hat y_{a \leftarrow b} = y_b$, the true answer for $b$. We do {eq}`eq-interchange` once by hand: Einstein's country, with Kahlo's vector.
 
 # %%
 clause = grammar.CLAUSES[0]
@@ -342,7 +359,7 @@ patched = lm.run_with_hooks(ids, fwd_hooks=[(HOOK, put)])
 print("patched:  ", words[patched[0, -1].argmax()])
 
 # %% [markdown]
-# The prompt still says Einstein. Country is one attribute of eight. Kahlo differs from Einstein in all of them, so each can flip. The library's `patched_answers` does what the cells above did.
+# The prompt still says Einstein. Country is one attribute of eight. Kahlo differs from Einstein in all of them, so each can flip. The library's `patched_answers` does what the cells above did; Table 1.4 shows its answers.
 
 
 # %%
@@ -359,7 +376,9 @@ header = ("Einstein's", "untouched", "patched", "Kahlo's")
 viz.table([dict(zip(header, row)) for row in rows], {name: (name, "") for name in header})
 
 # %% [markdown]
-# Now over many random pairs, two hundred for each attribute. We recount one attribute, to see that the stored rates are what we think they are. And we add the control. A patch that flips answers wherever it lands would prove nothing about the name's token. So we patch the token *after* the name instead, with the vector that it has in $b$'s prompt, and we also count how often the untouched answer happens to be $b$'s.
+# **Table 1.4.** The model's answers about Einstein, untouched and with Kahlo's vector on his name, and the true answer for Kahlo.
+#
+# Now over many random pairs, two hundred for each attribute: Figure 1.5. We recount one attribute, to see that the stored rates are what we think they are. And we add the control. A patch that flips answers wherever it lands would prove nothing about the name's token. So we patch the token *after* the name instead, with the vector that it has in $b$'s prompt, and we also count how often the untouched answer happens to be $b$'s.
 
 # %%
 flips = run.knowledge["clause"]["flips"]
@@ -406,7 +425,7 @@ viz.claim_box(claim(run, "world-causal"))
 #
 # Two objections deserve an answer. The first is that **we built it this way**. In a model trained as usual, later tokens may read the name in the very first layer, and patching it afterwards then changes little. Ours was trained under the interchange: in each step the tokens around a name had seen *another* name, so that the upper layers could learn who is spoken of from the name's token alone. The claim above confirms that the training worked; it says nothing about how other models keep their facts.
 #
-# The second is that a flip shows that *something* passes through that token, perhaps just the name. Let us move the hook up and down.
+# The second is that a flip shows that *something* passes through that token, perhaps just the name. Table 1.5 moves the hook up and down.
 
 # %%
 rows = []
@@ -419,12 +438,13 @@ viz.table(rows, {"layer": ("patched before layer", "d"), "flips": ("answers that
 # %% tags=["hide-input"]
 here, later = rows[2]["flips"], rows[3]["flips"]
 reading = "have been read already, and it comes too late" if later < here / 2 else "are still to be read there"
-viz.say(f"""Before layer 0 there is only the name, and swapping it flips {rows[0]["flips"]:.0%}: the objection is fair, for
+viz.say(f"""**Table 1.5.** Share of patches on the name's token after which the answer is the other entity's, by the layer before
+which we patch. Before layer 0 there is only the name, and swapping it flips {rows[0]["flips"]:.0%}: the objection is fair, for
 a patch cannot tell a name from what is known about it. One layer above our hook the rate is {later:.0%}: by then the
 facts {reading}.""")
 
 # %% [markdown]
-# So look at the vectors themselves. If a person's vector holds facts, then people who share facts have vectors that share parts, and a sum of one direction per fact rebuilds them. We fit such a sum by least squares before layers 0, 1 and 2. The control deals the same facts to the wrong people.
+# So look at the vectors themselves. If a person's vector holds facts, then people who share facts have vectors that share parts, and a sum of one direction per fact rebuilds them. We fit such a sum by least squares before layers 0, 1 and 2 (Table 1.6). The control deals the same facts to the wrong people.
 
 # %%
 hooks = [f"blocks.{layer}.hook_resid_pre" for layer in range(3)]
@@ -454,8 +474,10 @@ gain = (
     else "that is no evidence for facts"
 )
 shift = "grows" if end["true"] > start["true"] + 0.02 else "does not grow"
-viz.say(f"""At the hook the true facts account for {end["true"]:.0%} of the variance between people, and the same facts
-dealt at random for {end["dealt"]:.0%}: {gain}. The share {shift} from the embedding ({start["true"]:.0%}) to the hook.
+viz.say(f"""**Table 1.6.** Share of the variance between people's vectors that a sum of one direction per fact accounts for. At the
+hook the true facts account for {end["true"]:.0%} of the variance between people, and the same facts
+dealt at random for {end["dealt"]:.0%} (not nothing, for {torch.linalg.matrix_rank(facts - facts.mean(0))}
+directions fit something in {len(facts)} people by chance): {gain}. The share {shift} from the embedding ({start["true"]:.0%}) to the hook.
 What is left is each person's own. (A name is one token with an embedding of its own, so training can write facts there
 already.)""")
 
@@ -468,70 +490,122 @@ already.)""")
 #
 # ## Exercises
 #
-# **1. The price of being an atom** (easy, 10 minutes, pencil). Two atoms of length 1 stand at an angle $\theta$ and are always active together, each with activation 1. You may keep both, or one latent of length 1 along their sum. Compare the sums of activations. For which $\theta$ do they agree? And why does a small SAE keep atoms all the same?
+# Each exercise has a cell for your answer. The check below it says whether the answer is right and, if it is wrong, which slip it looks like.
 #
+# ### Exercise 1.1: The price of being an atom
+#
+# *Easy, 10 minutes.* With a pencil: two atoms of length 1 stand at an angle $\theta$ and are always active together, each with activation 1. You may keep both, or one latent of length 1 along their sum. Compare the sums of activations. For which $\theta$ do they agree? And why does a small SAE keep atoms all the same? For the check, give the activation of the one latent at $\theta = 60$ degrees.
+
+# %%
+answer_1_1 = None  # yours
+exercises.check_combination_cost(answer_1_1, angle=60)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
 # The combined latent's activation is the length of the sum of the two vectors: use $|u + v|^2 = |u|^2 + |v|^2 + 2\, u \cdot v$.
 #
 # </details>
 #
-# **Solution.** The atoms cost 2, the combination $|u + v| = \sqrt{2 + 2\cos\theta} \le 2$. They agree only at $\theta = 0$, where both atoms are the same direction: the penalty never speaks for the atoms. What protects them is room. With $m$ occupations and $n$ countries the atoms need $m + n$ latents and the combinations $m n$; a dictionary with fewer than $m n$ latents would have to leave people out, and pay with error.
+# <details><summary>Solution</summary>
+#
+# The atoms cost 2, the combination $|u + v| = \sqrt{2 + 2\cos\theta} \le 2$. They agree only at $\theta = 0$, where both atoms are the same direction: the penalty never speaks for the atoms. What protects them is room. With $m$ occupations and $n$ countries the atoms need $m + n$ latents and the combinations $m n$; a dictionary with fewer than $m n$ latents would have to leave people out, and pay with error.
+#
+# </details>
 
 # %% tags=["hide-cell"]
-angles = np.array([0, 45, 90, 135])
-for angle, length in zip(angles, np.sqrt(2 + 2 * np.cos(np.deg2rad(angles)))):
+angles = np.array([0, 45, 60, 90, 135])
+lengths = np.sqrt(2 + 2 * np.cos(np.deg2rad(angles)))
+for angle, length in zip(angles, lengths):
     print(f"{angle:4d} degrees: atoms 2.00, combination {length:.2f}")
+said = exercises.check_combination_cost(lengths[2], angle=60)
+assert said
+said
 
 # %% [markdown]
-# **2. Does the sentence matter?** (medium, 15 minutes). The vector at a name might carry more than the entity: what came before it, say. Take every person's vector from the prompt "the century given for ... is" and put it on the *same* person's name in "... was born in what is now". How many answers stay right?
+# ### Exercise 1.2: Does the sentence matter?
 #
+# *Medium, 15 minutes.* The vector at a name might carry more than the entity: what came before it, say. Take every person's vector from the prompt "the century given for ... is" and put it on the *same* person's name in "... was born in what is now". What share of the answers is right then? That share alone proves little, for a patch that misses the name would leave all answers right. So add the control: give everyone the vector of the *next* person in the table, and the last one the first one's. What share is still right for the person who is asked about? (The questions and their tokens are `asked` and `batch`, from above.)
+
+# %%
+donors = [questions.question(e, "century", clause) for e in world.people()]
+print(" ".join(donors[0].words[1:]), "...")
+print(" ".join(asked[0].words[1:]), "...")
+
+answer_1_2 = None  # yours: (share with their own vector, share with the next person's)
+exercises.check_moved_vectors(answer_1_2, lm, asked, donors, HOOK)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `patched_answers` expects the name at the same place in both prompts, and here it is not. Write the hook yourself, for the whole batch at once: `residual[:, p] = donor[:, q]`.
+# `patched_answers` expects the name at the same place in both prompts, and here it is not. Write the hook yourself, for the whole batch at once: `residual[:, p] = donor[:, q]`. A question's `position` says where its name stands.
 #
 # </details>
 #
-# **Solution.** If nearly all stay right, the vector can be moved between sentences: it says who is meant, and what stood before it does not get in the way.
+# <details><summary>Solution</summary>
+#
+# If nearly all stay right with their own vectors, and few with the next person's, the vector can be moved between sentences: it says who is meant, and what stood before it does not get in the way.
+#
+# </details>
 
 # %% tags=["hide-cell"]
-donors = [questions.question(e, "century", grammar.CLAUSES[0]) for e in world.people()]
 other = torch.tensor([causal.encode(q.words) for q in donors])
 _, cache = lm.run_with_cache(other, names_filter=[HOOK])
 
 
-def move(residual, hook):
-    """Each person's vector from the other sentence."""
-    residual = residual.clone()
-    residual[:, asked[0].position] = cache[HOOK][:, donors[0].position]
-    return residual
+def stay_right(vectors):
+    """Share of right answers when each person's name carries a row of ``vectors``."""
+
+    def move(residual, hook):
+        residual = residual.clone()
+        residual[:, asked[0].position] = vectors
+        return residual
+
+    best = lm.run_with_hooks(batch, fwd_hooks=[(HOOK, move)])[:, -1].argmax(-1)
+    return np.mean([words[t] == q.answer for t, q in zip(best, asked)])
 
 
-logits = lm.run_with_hooks(batch, fwd_hooks=[(HOOK, move)])
-moved = [words[t] for t in logits[:, -1].argmax(-1)]
-stay = np.mean([answer == q.answer for answer, q in zip(moved, asked)])
-viz.say(f"""With their own vector from another sentence {stay:.1%} of the people get the right country, against {right:.1%}
-untouched.""")
+vectors = cache[HOOK][:, donors[0].position]
+stay = stay_right(vectors), stay_right(vectors.roll(-1, dims=0))
+said = exercises.check_moved_vectors(stay, lm, asked, donors, HOOK)
+assert said
+said
 
 # %% [markdown]
-# **3. What nobody can tell apart** (medium, 10 minutes). Later we name a latent by the fact that it matches best. For some facts that name must be ambiguous, whatever the method. Which, and what does it mean for "the true features of the world"?
+# ### Exercise 1.3: What nobody can tell apart
 #
+# *Medium, 10 minutes.* Later we name a latent by the fact that it matches best. For some facts that name must be ambiguous, whatever the method. Which, and what does it mean for "the true features of the world"? List these facts as texts, such as `"country=Germany"`.
+
+# %%
+_, facts, matrix = table.truth_matrix()  # matrix: [n_entities][n_facts], True or False
+print(f"{len(facts)} facts, among them {facts[0]} and {facts[-1]}")
+
+answer_1_3 = None  # yours
+exercises.check_twins(answer_1_3, facts, matrix)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Two facts that hold of exactly the same entities are the same column of `table.truth_matrix()`.
+# Two facts that hold of exactly the same entities are the same column of `matrix`.
 #
 # </details>
 #
-# **Solution.** Where an occupation is the only one in its field, "painter" and "art" are one set of people; the same goes for a currency and a language that the same countries use, and for a continent of which the world holds a single country. No latent can fire on one without the other. Even a world that we wrote ourselves fixes its features only up to such twins, which is a small lesson in humility about uniqueness.
+# <details><summary>Solution</summary>
+#
+# Where an occupation is the only one in its field, "painter" and "art" are one set of people; the same goes for a currency and a language that the same countries use, and for a continent of which the world holds a single country. No latent can fire on one without the other. Even a world that we wrote ourselves fixes its features only up to such twins, which is a small lesson in humility about uniqueness.
+#
+# </details>
 
 # %% tags=["hide-cell"]
-_, columns, matrix = table.truth_matrix()
 twins = {}
-for fact, column in zip(columns, zip(*matrix)):
+for fact, column in zip(facts, zip(*matrix)):
     twins.setdefault(column, []).append(str(fact))
-for group in twins.values():
-    if len(group) > 1:
-        print(" is the same as ".join(group))
+twins = [group for group in twins.values() if len(group) > 1]
+for group in twins:
+    print(" is the same as ".join(group))
+said = exercises.check_twins(twins, facts, matrix)
+assert said
+said
 
 # %% [markdown]
 # ## Summary
@@ -540,4 +614,6 @@ for group in twins.values():
 # - On GPT-2 nobody holds the right answer. In this world we do: a table of facts, a grammar that writes them, a model that learned them.
 # - The model's answers go through one vector, the one on the entity's name at the hook, as an interchange and its control show.
 #
-# **Next:** [what an SAE finds there](02-training.ipynb), at eight dictionary sizes.
+# ## Next
+#
+# [Chapter 2](02-training.ipynb) trains SAEs on the activations at the hook, at many dictionary sizes, and asks what each of them finds there.

@@ -13,10 +13,15 @@
 # %% [markdown]
 # # What does a dictionary learn first, and what does it add as it grows?
 #
-# > **At the end you can say** how a sparse autoencoder is trained, down to its gradient; which numbers tell whether it is any good; why latents die and what helps; and what a large dictionary knows that a small one does not.
+# > **What you will be able to say at the end.** How a sparse autoencoder is trained, down to its gradient; which numbers tell whether it is any good; why latents die and what helps; and what a large dictionary knows that a small one does not.
 # >
-# > **Reading** 25 minutes. **Running** about a minute on one core of a CPU once the SAEs are in the store; the first time they are trained, which takes some minutes more.
-# > **Read first:** the world and its model ([chapter 1](01-canonical.ipynb)). **May be skipped:** *The gradient, by hand* and *The dead*, at first reading.
+# > **Time.** 30 minutes to read, about a minute to run once the SAEs are in the store; the first time they are trained, which takes some ten minutes more.
+# >
+# > **Hardware.** Two CPU cores, no GPU, 4 GB of memory (the training of the SAEs takes most of it).
+# >
+# > **Read before.** The world and its model ([chapter 1](01-canonical.ipynb)).
+# >
+# > **May be skipped.** *The gradient, by hand* and *The dead*, at first reading.
 
 # %% tags=["parameters"]
 tier = "world"
@@ -29,7 +34,7 @@ from pathlib import Path
 import torch
 from IPython.display import display
 
-from canonlib import tiers, toy, viz
+from canonlib import exercises, tiers, toy, viz
 from canonlib.claims.compute import claim
 from canonlib.pipeline import Run
 from canonlib.viz import Curve, Part
@@ -40,7 +45,7 @@ run = Run(tiers.get(tier, seed=seed), progress=False)
 # %% [markdown]
 # ## Four directions for every coordinate
 #
-# A model that has 64 numbers for each token could keep 64 properties apart, one per number. Language has more properties than that. But most of them are absent most of the time: few tokens are about rugby, fewer about rugby in Ireland. So a model can give every property a *direction* of its own, more directions than there are numbers, and bear with a little overlap between them. This is called **superposition**.
+# A model that has 64 numbers for each token could keep 64 properties apart, one per number. Language has more properties than that. But most of them are absent most of the time: few tokens are about rugby, fewer about rugby in Ireland. So a model can give every property a *direction* of its own, more directions than there are numbers, and bear with a little overlap between them. This is called {term}`superposition`.
 #
 # Let us plant some. Here are 256 random directions in 64 dimensions. A token is the sum of about five of them, some common and some rare. The planted directions are the truth; the sums are all that anyone gets to see.
 
@@ -76,7 +81,7 @@ with tempfile.TemporaryDirectory() as folder:
     found = load(Path(folder))
 
 # %% [markdown]
-# For each planted direction, take the nearest of the 256 directions that were found. A cosine of 1 is the same direction. What chance gives is what 256 random directions give: with so many, one of them is always somewhat near.
+# For each planted direction, take the nearest of the 256 directions that were found; Figure 2.1 shows how near it is. A cosine of 1 is the same direction. What chance gives is what 256 random directions give: with so many, one of them is always somewhat near.
 
 # %%
 cosine = toy.recovery(truth, found)
@@ -108,17 +113,15 @@ to a coordinate.""")
 #
 # ## The machine
 #
-# A **sparse autoencoder** (SAE) writes an activation $x$ as a short sum of directions. Its *encoder* decides which latents are active and how strongly; its *decoder* adds up their directions. With $w_j$ the encoder's weights of latent $j$, $b_j$ its bias, $d_j$ its decoder direction and $b_\text{dec}$ a constant:
+# A {term}`sparse autoencoder` (SAE) writes an {term}`activation` $x$ as a short sum of directions, those of its {term}`latents <latent>`. Its *encoder* decides which latents are active and how strongly, by a number $p_j(x)$ for latent $j$; its *decoder* adds up their {term}`decoder directions <decoder direction>`, as in {eq}`eq-reconstruction`, $\hat x = b_\text{dec} + \sum_j f_j(x)\, d_j$. With $w_j$ the encoder's weights of latent $j$, $b_j$ its bias and $b_\text{dec}$ the decoder's bias, a constant:
 #
-# $$ p_j(x) = w_j \cdot (x - b_\text{dec}) + b_j, $$
+# $$ p_j(x) = w_j \cdot (x - b_\text{dec}) + b_j. $$ (eq-encoder)
 #
-# $$ \hat x = b_\text{dec} + \sum_j f_j(x)\, d_j. $$
+# What makes an architecture is the rule that turns $p_j$ into $f_j$. The paper's is **ReLU + L1** (the {term}`ReLU SAE`): $f_j = \max(0, p_j)$, and activation costs something, $\lambda$ for each unit of length that it writes:
 #
-# What makes an architecture is the rule that turns $p_j$ into $f_j$. The paper's is **ReLU + L1**: $f_j = \max(0, p_j)$, and activation costs something, $\lambda$ for each unit of length that it writes:
+# $$ L(x) = |x - \hat x|^2 + \lambda \sum_j f_j(x)\,|d_j|. $$ (eq-l1-loss)
 #
-# $$ L(x) = |x - \hat x|^2 + \lambda \sum_j f_j(x)\,|d_j|. $$
-#
-# The price makes every activation a bit too small, because small is cheap ([exercise 1](#how-much-does-the-penalty-take)). [**BatchTopK**](https://arxiv.org/abs/2412.06410) has no price. In a batch of $B$ tokens it keeps the $kB$ largest $p_j$ and sets the rest to zero. So $k$ latents are active *on average*; a token that needs many may take them from one that needs few. When training is over, a fixed threshold $\theta$ takes the place of the batch, so that what happens on one token no longer depends on its neighbours: $f_j = p_j$ where $p_j > \theta$.
+# The price makes every activation a bit too small, because small is cheap ([exercise 2.2](#exercise-22-how-much-does-the-penalty-take)). {term}`BatchTopK` ([paper](https://arxiv.org/abs/2412.06410)) has no price. In a batch of $B$ tokens it keeps the $kB$ largest $p_j$ and sets the rest to zero. So $k$ latents are active *on average*; a token that needs many may take them from one that needs few. When training is over, a fixed {term}`threshold` $\theta$ takes the place of the batch, so that what happens on one token no longer depends on its neighbours: $f_j = p_j$ where $p_j > \theta$.
 #
 # Take the directions that were just found, and do one unseen token by hand, the first on which at least five latents are active. SAELens must give the same.
 
@@ -137,15 +140,15 @@ print(f"{int((f > 0).sum())} of {len(f)} latents are active; a plain ReLU would 
 #
 # ## The gradient, by hand
 #
-# Training goes down the gradient of the loss. PyTorch finds it for you; but look at it once, for it has a gift. Let $G(t) = \partial L / \partial \hat x(t)$, which for the mean squared error over $B$ tokens is $\tfrac{2}{B}(\hat x - x)$. Only active latents took part in $\hat x$, so only they can change it, and the chain rule gives sums over *active* entries alone:
+# Training goes down the gradient of the loss. PyTorch finds it for you; but look at it once, for it has a gift. Write $f_j(t)$ for $f_j(x(t))$ on token $t$, and let $G(t) = \partial L / \partial \hat x(t)$, which for the mean squared error over $B$ tokens is $\tfrac{2}{B}(\hat x - x)$. Only active latents took part in $\hat x$, so only they can change it, and the chain rule gives sums over *active* entries alone:
 #
-# $$ \frac{\partial L}{\partial f_j(t)} = G(t)\cdot d_j $$
+# $$ \frac{\partial L}{\partial f_j(t)} = G(t)\cdot d_j $$ (eq-gradient-activation)
 #
-# $$ \frac{\partial L}{\partial d_j} = \sum_t f_j(t)\, G(t) $$
+# $$ \frac{\partial L}{\partial d_j} = \sum_t f_j(t)\, G(t) $$ (eq-gradient-decoder)
 #
-# $$ \frac{\partial L}{\partial w_j} = \sum_t \frac{\partial L}{\partial f_j(t)}\,(x(t) - b_\text{dec}) $$
+# $$ \frac{\partial L}{\partial w_j} = \sum_t \frac{\partial L}{\partial f_j(t)}\,(x(t) - b_\text{dec}) $$ (eq-gradient-encoder)
 #
-# $$ \frac{\partial L}{\partial b_j} = \sum_t \frac{\partial L}{\partial f_j(t)} $$
+# $$ \frac{\partial L}{\partial b_j} = \sum_t \frac{\partial L}{\partial f_j(t)} $$ (eq-gradient-bias)
 #
 # First PyTorch's way: 32 tokens, the largest $5 \times 32$ entries, one call.
 
@@ -159,7 +162,7 @@ x_hat = b_dec + (p * active) @ d
 (x_hat - x).square().sum(1).mean().backward()
 
 # %% [markdown]
-# Now by hand: one line of the formula at a time, and never a latent that is not active.
+# Now {eq}`eq-gradient-activation` to {eq}`eq-gradient-bias` by hand: one line at a time, and never a latent that is not active.
 
 # %%
 dw, db, dd = torch.zeros_like(w), torch.zeros_like(b), torch.zeros_like(d)
@@ -204,7 +207,7 @@ assert torch.allclose(after_ten_steps(fast=True), after_ten_steps(fast=False), a
 # %% [markdown]
 # ## Training, watched
 #
-# Here is what was noted down while the planted directions were being found: the error as a share of the variance, on 2,000 tokens that the SAE was not trained on.
+# Figure 2.2 is what was noted down while the planted directions were being found: the error as a share of the variance, on 2,000 tokens that the SAE was not trained on.
 
 # %% tags=["hide-input"]
 steps = [h["step"] for h in history]
@@ -232,7 +235,12 @@ exactly, so the {end:.0%} that is left is the *encoder's* doing: one dot product
 # %% [markdown]
 # ## Two families, and why they see different tokens
 #
-# Now the model of the world. A *family* is a set of SAEs that differ only in the number of latents, the **dictionary size**. We train two on its residual stream.
+# Now the model of the world. A *family* is a set of SAEs that differ only in the number of latents, the {term}`dictionary size`. We train two on its {term}`residual stream`.
+#
+# :::{margin} The paper differs
+# It has one family, ReLU + L1 on all tokens. The one on mentions is ours.
+# :::
+#
 
 # %%
 for family in run.tier.families:
@@ -241,7 +249,7 @@ for family in run.tier.families:
     print("    latents:", ", ".join(f"{n:,}" for n in family.sizes))
 
 # %% [markdown]
-# The first is the paper's architecture on **all tokens**. We use it for [stitching](03-stitching.ipynb), where we want to be as close to the paper as we can. The second is BatchTopK on **entity mentions** only, the tokens on which a person or a city is named. We use it for the story of entities and facts, here and in [the chapter on meta-SAEs](05-meta-saes.ipynb).
+# The first is the paper's architecture on **all tokens**. We use it for [stitching](03-stitching.ipynb), where we want to be as close to the paper as we can. The second is BatchTopK on **entity mentions** only, the tokens on which an {term}`entity`, a person or a city, is named. We use it for the story of entities and facts, here and in [the chapter on meta-SAEs](05-meta-saes.ipynb).
 #
 # Why not one family for both? Because an SAE spends its latents where the squared error is, and the squared error is where the tokens are. Count the tokens, and count what the latents of the first family are about.
 
@@ -263,14 +271,14 @@ latents on entities. Which tokens an SAE sees is thus part of *what it is*, as m
 # %% [markdown]
 # ## Five numbers
 #
-# A trained SAE is judged on tokens that it has not seen. **L0** is the number of active latents per token, on average. **MSE** is the mean squared error over tokens and coordinates. **FVU**, the fraction of variance unexplained, puts the same error on a scale that you can read: 0 is perfect, 1 is no better than the mean $\bar x$.
+# A trained SAE is judged on tokens that it has not seen. {term}`L0` is the number of active latents per token, on average. {term}`MSE` is the mean squared error over tokens and coordinates. {term}`FVU`, the fraction of variance unexplained, puts the same error on a scale that you can read: 0 is perfect, 1 is no better than the mean $\bar x$.
 #
-# $$ \mathrm{FVU} = \frac{\sum_t |x_t - \hat x_t|^2}{\sum_t |x_t - \bar x|^2}. $$
+# $$ \mathrm{FVU} = \frac{\sum_t |x_t - \hat x_t|^2}{\sum_t |x_t - \bar x|^2}. $$ (eq-fvu)
 #
 # All three by hand, for one SAE; `run.evaluation` holds the table for a whole family.
 
 # %%
-size = run.tier.meta_base
+size = run.tier.meta_base  # the size that chapter 5 will take apart
 entity_saes = run.family("batchtopk-entities")
 entity_sae = entity_saes.sae(size)
 row = next(r for r in run.evaluation("batchtopk-entities") if r["n_latents"] == size)
@@ -284,7 +292,11 @@ assert abs(float(squared) / X.numel() - row["mse"]) < 1e-4 * row["mse"]
 assert abs(float(fvu) - row["fvu"]) < 1e-4
 
 # %% [markdown]
-# A small error may still be the one error that matters. So put the reconstruction in the place of the activation, let the model go on from there, and look at its **cross-entropy (CE) loss** on the next token. With $L_x$ the model's own loss, $L_{\hat x}$ the loss with the reconstruction and $L_0$ the loss with zeros, the **CE loss recovered** is $(L_0 - L_{\hat x})/(L_0 - L_x)$: 1 if the model notices nothing, 0 if it might as well have been given zeros. Zeros are a hard blow, so high values come cheap, and differences between 0.98 and 0.99 deserve attention.
+# A small error may still be the one error that matters. So put the reconstruction in the place of the activation, let the model go on from there, and look at its **cross-entropy (CE) loss** on the next token (in nats: minus the natural logarithm of the probability that it gave). With $L_x$ the model's own loss, $L_{\hat x}$ the loss with the reconstruction and $L_\text{zero}$ the loss with zeros, the {term}`CE loss recovered` is
+#
+# $$ \frac{L_\text{zero} - L_{\hat x}}{L_\text{zero} - L_x}, $$ (eq-ce-recovered)
+#
+# 1 if the model notices nothing, 0 if it might as well have been given zeros. Zeros are a hard blow, so high values come cheap, and differences between 0.98 and 0.99 deserve attention.
 
 # %%
 from canonlib.activations import documents
@@ -299,7 +311,7 @@ assert abs((loss_0 - loss_hat) / (loss_0 - loss_x) - row["ce_recovered"]) < 1e-3
 print(f"nats per token: {loss_x:.3f} alone, {loss_hat:.3f} with the SAE at the mentions, {loss_0:.3f} with zeros there")
 
 # %% [markdown]
-# The fifth number is the share of **dead** latents, those that are active on none of the evaluation tokens. Two more are of our world's own: the shares of entities and of attribute values that have [a latent of their own](#what-the-latents-are-about). The table calls the CE loss recovered *CE*, and these two *E* and *V*; first for ReLU + L1 on all tokens, then for BatchTopK on mentions:
+# The fifth number is the share of {term}`dead latents <dead latent>`, those that are active on none of the evaluation tokens. Two more are of our world's own: the shares of entities and of attribute values that have [a latent of their own](#what-the-latents-are-about). Tables 2.1 and 2.2 call the CE loss recovered *CE*, and these two *E* and *V*; first for ReLU + L1 on all tokens, then for BatchTopK on mentions:
 
 # %%
 columns = {"n_latents": ("latents", ","), "l0": ("L0", ".1f"), "mse": ("MSE", ".2f"), "fvu": ("FVU", ".3f"),
@@ -309,6 +321,11 @@ table_relu, table_entity = run.evaluation("standard-all"), run.evaluation("batch
 display(viz.table(table_relu, columns), viz.table(table_entity, columns))
 
 # %% tags=["remove-input"]
+display(
+    viz.say("""**Tables 2.1 and 2.2.** The SAEs of both families, by the number of their latents: above ReLU + L1 on all tokens, below
+BatchTopK on entity mentions. CE: the share of the model's loss that is recovered. E and V: the shares of entities and of
+attribute values with a latent of their own.""")
+)
 a, z, s, e = table_relu[0], table_relu[-1], table_entity[0], table_entity[-1]
 moves = [r["l0"] for r in table_relu]
 peak = max(table_entity, key=lambda r: r["ce_recovered"])
@@ -327,7 +344,7 @@ between {min(moves):.1f} and {max(moves):.1f}.""")
 # %% [markdown]
 # ## The frontier
 #
-# Which architecture is best? At one sparsity the question has no answer, since more active latents always rebuild better. So hold the size fixed and vary the sparsity: every architecture becomes a *line*, error against L0, and the best line is the **frontier**. Here are six of SAELens's architectures, on all tokens, each at several sparsities.
+# Which architecture is best? At one sparsity the question has no answer, since more active latents always rebuild better. So hold the size fixed and vary the sparsity: every architecture becomes a *line*, error against L0, and the best line is the {term}`frontier`. Figure 2.3 shows six of SAELens's architectures, on all tokens, each at several sparsities. They differ in the rule that turns $p_j$ into $f_j$: a threshold that each latent learns (JumpReLU); a second encoder that decides what is active, beside one that says how strongly (Gated); the $k$ largest of each token (TopK) or of a batch (BatchTopK); and Matryoshka is BatchTopK with a loss that asks more of the first latents.
 
 # %%
 from canonlib.claims.learning import fvu_at
@@ -382,9 +399,9 @@ def against(name):
 
 nested = relative["matryoshka_batchtopk"]
 pays = "pays in FVU" if nested and min(nested) > 1 else "does not always pay in FVU"
-viz.say(f"""At equal L0: {"; ".join(against(name) for name in labels if name != "batchtopk")}. Matryoshka {pays} for something that this
+viz.say(f"""At equal L0: {"; ".join(against(name) for name in labels if name != "batchtopk")}. Matryoshka (the {{term}}`Matryoshka SAE`) {pays} for something that this
 figure does not show: its first latents must be a good dictionary by themselves, then the first quarter, then the first half.
-Such *nested* dictionaries are [meant to resist](https://arxiv.org/abs/2503.17547) the splitting that you will see below.""")
+Such *nested* dictionaries are [meant to resist](https://arxiv.org/abs/2503.17547) the {{term}}`feature splitting` that you will see below.""")
 
 # %% tags=["remove-input"]
 crowded = min(min(v) for name, v in relative.items() if name != "batchtopk" and v)
@@ -396,7 +413,7 @@ than it is. The order of lines that lie far apart is worth something; that of ne
 # %% [markdown]
 # ## The dead
 #
-# A latent learns only from tokens where it is active: look at the sums over $t$ above. If its encoder looks in a direction where no activation lies, or if others always win the places in the batch, it gets no gradient and stays where it is. How many are there, by size? And are they really dead? One that is silent on unseen mentions may have fired on the mentions that it was trained on.
+# A latent learns only from tokens where it is active: look at the sums over $t$ in {eq}`eq-gradient-decoder` and {eq}`eq-gradient-encoder`. If its encoder looks in a direction where no activation lies, or if others always win the places in the batch, it gets no gradient and stays where it is. Figure 2.4 says how many there are, by size. And are they really dead? One that is silent on unseen mentions may have fired on the mentions that it was trained on.
 
 # %%
 train_rows = run.data.train.only("entities")
@@ -425,7 +442,7 @@ viz.say(f"""Up to {max([n for n, share in zip(sizes, silent, strict=True) if sha
 are alive. Dead latents do no harm, for they never fire, but the dictionary size then says more than there is.""")
 
 # %% [markdown]
-# Two remedies are known. One is to **start well**: put each direction on a data point, and spread the points, each as far in angle from the others as can be, so that no latent begins far from everything or next to a stronger twin. The other is an [**auxiliary loss**](https://arxiv.org/abs/2406.04093): latents that have been silent for long are asked to rebuild what the others leave over. Take them apart: train the same small SAE from three starts, each with and without the auxiliary loss.
+# Two remedies are known. One is to **start well**: put each direction on a data point, and spread the points, each as far in angle from the others as can be, so that no latent begins far from everything or next to a stronger twin. The other is an {term}`auxiliary loss` ([paper](https://arxiv.org/abs/2406.04093)): latents that have been silent for long are asked to rebuild what the others leave over. Take them apart: train the same small SAE from three starts, each with and without the auxiliary loss.
 
 # %%
 from canonlib.sae.metrics import reconstruction
@@ -452,7 +469,7 @@ def small_sae(begin, auxiliary, lr=1e-3):
 
 
 # %% [markdown]
-# Six trainings: the share of dead latents after each, on unseen mentions, and the FVU.
+# Six trainings, in Table 2.3.
 
 # %%
 starts = ("random directions", "random data points", "spread data points")
@@ -473,10 +490,11 @@ strong = (
     if by_start > 3 * abs(best)
     else "Both remedies matter here"
 )
-viz.say(f"""From random directions {dead[starts[0], 0.0]:.0%} of {n_small} latents are dead; from data points {dead[starts[1], 0.0]:.0%}; from
+viz.say(f"""**Table 2.3.** Share of dead latents, and FVU, on unseen mentions after 300 steps from three starts, without and with the
+auxiliary loss. From random directions {dead[starts[0], 0.0]:.0%} of {n_small} latents are dead; from data points {dead[starts[1], 0.0]:.0%}; from
 data points that are spread {dead[starts[2], 0.0]:.0%}. The auxiliary loss changes these shares by {-best * 100:+.0f} to
 {-worst * 100:+.0f} points. {strong}: in 300 steps a latent must first count as silent for 100 of them. Other
-models, longer trainings and larger dictionaries may tell another story ([exercise 2](#can-the-auxiliary-loss-save-a-bad-start)).
+models, longer trainings and larger dictionaries may tell another story ([exercise 2.3](#exercise-23-can-the-auxiliary-loss-save-a-bad-start)).
 Every BatchTopK SAE of this book has both.""")
 
 # %% [markdown]
@@ -484,7 +502,7 @@ Every BatchTopK SAE of this book has both.""")
 #
 # Now the question that the five numbers do not touch. Two dictionaries may have the same error and speak of different things. In our world we can ask what each latent is about, because we know who is named on each token.
 #
-# Treat a latent as a *detector*. It fires on a token or it does not, and the token names Einstein or it does not. **Precision** is the share of its firings that are right, **recall** the share of the mentions that it catches, and **F1** their harmonic mean, $2PR/(P+R)$. For one latent, by hand:
+# Treat a latent as a *detector*. It fires on a token or it does not, and the token names Einstein or it does not. {term}`Precision <precision>` $P$ is the share of its firings that are right, {term}`recall` $R$ the share of the mentions that it catches, and {term}`F1` their harmonic mean, $2PR/(P+R)$. For one latent, by hand:
 
 # %%
 einstein = names.index("Einstein")
@@ -498,7 +516,7 @@ f1 = 2 * precision * recall / (precision + recall)
 print(f"latent {int(best_latent)}: {precision=:.2f} {recall=:.2f} {f1=:.2f}")
 
 # %% [markdown]
-# An attribute value is a set of entities: a latent detects *physicist* as far as it fires on the mentions of physicists and on no others. We say that an entity, or an attribute value, **has a latent of its own** if some latent detects it with an F1 above 0.7. `selectivity` has counted the firings of all latents at once.
+# An {term}`attribute` {term}`value` is a set of entities: a latent detects *physicist* as far as it fires on the mentions of physicists and on no others. We say that an entity, or an attribute value, has a {term}`latent of its own` if some latent detects it with an F1 above 0.7. `selectivity` has counted the firings of all latents at once.
 
 # %%
 from canonlib.sae.selectivity import OWN, Selectivity, fact_membership
@@ -512,7 +530,7 @@ for row, in_entities, in_facts in zip(table_entity, own_entities, own_facts, str
     assert abs(row["own_entities"] - in_entities) < 1e-9 and abs(row["own_facts"] - in_facts) < 1e-9
 
 # %% [markdown]
-# With so many latents to choose from, some latent will fit any name a little. Is 0.7 beyond what luck can do? Two controls. First, **random directions**: each latent is replaced by a random direction that fires on as many mentions as the latent did, those that lie furthest along it. Second, **shuffled facts**: each attribute value keeps its number of entities, but they are drawn by lot.
+# With so many latents to choose from, some latent will fit any name a little. Is 0.7 beyond what luck can do? Figure 2.5 sets two {term}`controls <control>` beside it. First, **random directions**: each latent is replaced by a random direction that fires on as many mentions as the latent did, those that lie furthest along it. Second, **shuffled facts**: each attribute value keeps its number of entities, but they are drawn by lot.
 
 # %%
 noise = torch.Generator().manual_seed(seed)
@@ -606,7 +624,7 @@ teams = {n: together(n, members) for n in sizes}
 lots = {n: max(together(n, shuffled[chosen])) for n in sizes}
 
 # %% [markdown]
-# One more floor to draw: some members are named far more often than others, so a latent for the most famous of them alone has some F1 for the class.
+# One more floor to draw in Figure 2.6: some members are named far more often than others, so a latent for the most famous of them alone has some F1 for the class.
 
 # %% tags=["hide-input"]
 often = counts[sizes[-1]].mentions[members].double()
@@ -665,7 +683,7 @@ def parts_of(n, before, limit=9):
 
 
 # %% [markdown]
-# From the size at which one latent stands for the class to the largest, every second size; of each, the nine latents that cover most of the class.
+# From the size at which one latent stands for the class to the largest, every second size; of each, the nine latents that cover most of the class. Figure 2.7 draws them as a tree.
 
 # %%
 shown = sorted({*sizes[first::2], sizes[-1]})
@@ -689,45 +707,93 @@ viz.say(f"""Read Figure 2.7 from left to right. The dots that are named after a 
 nearest fits, not definitions: some F1 are low.""")
 
 # %% [markdown]
-# When one latent covers a class in a small dictionary, and several cover its members in a large one, this is called **feature splitting**. Nothing in the loss asked for it, and nothing forbids it. With $k$ active latents to spend on a name, the cheapest way to rebuild it is a latent that fits that name exactly, as soon as there are latents enough. Then no *one* latent of the dictionary stands for the class any more. Neither dictionary is wrong; which one is useful depends on what you ask.
+# When one latent covers a class in a small dictionary, and several cover its members in a large one, this is called {term}`feature splitting`. Nothing in the loss asked for it, and nothing forbids it. With $k$ active latents to spend on a name, the cheapest way to rebuild it is a latent that fits that name exactly, as soon as there are latents enough. Then no *one* latent of the dictionary stands for the class any more. Neither dictionary is wrong; which one is useful depends on what you ask.
 #
-# ## Doubts
+# ## Doubt: how far does one training carry?
 #
 # The two families differ in **three things at once**, architecture, tokens and sizes; to blame the tokens alone, one would have to train BatchTopK on all tokens at the same sizes. All of this is **one seed**; run it with another (`canonlib notebooks 2 -p seed 1`) before you trust a digit. The attribute that we followed was picked *because* its F1 falls, so it shows what splitting looks like, not how common it is; for how common, read the curve of values in Figure 2.5. And F1 against the fact table can see only what we put into the table: a latent for "names that often stand at the start of a passage" counts as nothing here.
 #
 # ## The paper and us
 #
-# The authors used eight ReLU + L1 SAEs of GPT-2 small with 768 to 98,304 latents, trained on 300 million tokens; SAELens lists them with an L0 of 36 to 43 and 61% to 82% of the variance explained. Ours are smaller in every way: a model of a million parameters, a world of a few hundred entities, dictionaries that start with far fewer latents than there are entities. The paper could judge by eye what a latent is about; we can count, but only in our world.
+# The paper's authors used eight ReLU + L1 SAEs of GPT-2 small with 768 to 98,304 latents, trained on 300 million tokens; SAELens lists them with an L0 of 36 to 43 and 61% to 82% of the variance explained. Ours are smaller in every way: a model of a million parameters, a world of a few hundred entities, dictionaries that start with far fewer latents than there are entities. The paper could judge by eye what a latent is about; we can count, but only in our world.
 #
 # ## Exercises
 #
-# ### How much does the penalty take?
+# ### Exercise 2.1: How much is left?
 #
-# *Exercise 1 (medium, 15 minutes, pencil first).* One latent with a direction of length 1, one token $x = s\,d$ with $s > 0$: the loss is $(s - f)^2 + \lambda f$. Which $f$ is best, and when is it zero? What has to be added to $\partial L/\partial f_j(t)$ in the chain rule above? Then predict: if you multiply all activations of the largest ReLU SAE by one number, does the error fall, and is the number above or below 1?
+# *Easy, 5 minutes.* Compute the FVU of the smallest SAE of the family on mentions, on the mentions in `X`, by {eq}`eq-fvu`. (`run.evaluation` has it; don't look.)
+
+# %%
+smallest = entity_saes.sae(sizes[0])
+
+answer_2_1 = None  # yours
+exercises.check_fvu(answer_2_1, smallest, X)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
 #
+# `smallest(X)` is the reconstruction. The mean in the denominator is one vector, `X.mean(0)`, not a number.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# Squared distances to the reconstruction, over squared distances to the mean.
+#
+# </details>
+
+# %% tags=["hide-cell"]
+with torch.no_grad():
+    left = (X - smallest(X)).square().sum() / (X - X.mean(0)).square().sum()
+said = exercises.check_fvu(left, smallest, X)
+assert said and abs(float(left) - table_entity[0]["fvu"]) < 1e-3
+said
+
+# %% [markdown]
+# ### Exercise 2.2: How much does the penalty take?
+#
+# *Medium, 15 minutes, pencil first.* One latent with a direction of length 1, one token $x = s\,d$ with $s > 0$: the loss {eq}`eq-l1-loss` is $(s - f)^2 + \lambda f$. Which $f$ is best, and when is it zero? For the check take $s = 2$ and $\lambda = 0.5$. What has to be added to {eq}`eq-gradient-activation`? Then predict: if you multiply all activations of the largest ReLU SAE by one number, does the error fall, and is the best number above or below 1? Compute it from `target` and `rebuilt`.
+
+# %%
+A = everything.activations[::10]  # [n_tokens, d_model]
+with torch.no_grad():
+    target, rebuilt = A - relu.b_dec, relu(A) - relu.b_dec
+
+answer_2_2 = None  # yours: the best f
+answer_2_2_factor = None  # yours: the best number
+display(exercises.check_shrunk_activation(answer_2_2, strength=2, penalty=0.5))
+exercises.check_rescaling(answer_2_2_factor, target, rebuilt)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
 # Set the derivative to zero. For the last part, the best factor is a least-squares fit of $x - b_\text{dec}$ by $\sum_j f_j d_j$.
 #
 # </details>
 #
-# **Solution.** $-2(s - f) + \lambda = 0$, so $f = s - \lambda/2$, and zero where $s \le \lambda/2$: each activation is too small by the same amount, however large it is. On active entries, $\lambda |d_j|$ is added to $\partial L/\partial f_j(t)$ (and, as $|d_j|$ stands in the loss, $\lambda \sum_t f_j(t)\, d_j/|d_j|$ to $\partial L/\partial d_j$). So one expects a factor above 1.
+# <details><summary>Solution</summary>
+#
+# $-2(s - f) + \lambda = 0$, so $f = s - \lambda/2$, and zero where $s \le \lambda/2$: each activation is too small by the same amount, however large it is. The name for it is *shrinkage*. On active entries, $\lambda |d_j|$ is added to $\partial L/\partial f_j(t)$ (and, as $|d_j|$ stands in the loss, $\lambda \sum_t f_j(t)\, d_j/|d_j|$ to $\partial L/\partial d_j$). So one expects a factor above 1.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 levels = torch.linspace(0, 3, 3_001)
 best_level = levels[((2 - levels) ** 2 + 0.5 * levels).argmin()]
-assert abs(float(best_level) - (2 - 0.5 / 2)) < 1e-3
-A = everything.activations[::10]
-with torch.no_grad():
-    target, rebuilt = A - relu.b_dec, relu(A) - relu.b_dec
 factor = (target * rebuilt).sum() / rebuilt.square().sum()
 before_, after_ = (target - rebuilt).square().sum(), (target - factor * rebuilt).square().sum()
 print(f"best factor {factor:.3f}; squared error {1 - after_ / before_:.0%} lower")
+both = (
+    exercises.check_shrunk_activation(best_level, strength=2, penalty=0.5),
+    exercises.check_rescaling(factor, target, rebuilt),
+)
+assert all(both)
+display(*both)
 
 # %% [markdown]
-# ### Can the auxiliary loss save a bad start?
+# ### Exercise 2.3: Can the auxiliary loss save a bad start?
 #
-# *Exercise 2 (medium, 10 minutes).* At random directions, the auxiliary loss was given 300 steps at a learning rate of 0.001. Write down what you expect if the learning rate is three times as high, with and without it. Then run `small_sae`.
+# *Medium, 10 minutes.* From random directions, the auxiliary loss was given 300 steps at a learning rate of 0.001. Write down what you expect if the learning rate is three times as high, with and without it. Then run `small_sae`. (This one has no check: what you expected is yours.)
 #
 # <details><summary>Hint</summary>
 #
@@ -735,7 +801,11 @@ print(f"best factor {factor:.3f}; squared error {1 - after_ / before_:.0%} lower
 #
 # </details>
 #
-# **Solution.** Compare the first column with the table above, then the two columns with each other.
+# <details><summary>Solution</summary>
+#
+# Compare the first column below with Table 2.3, then the two columns with each other.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 faster = {aux: small_sae("random directions", aux, lr=3e-3) for aux in (0.0, 1.0)}
@@ -751,26 +821,42 @@ viz.say(f"""At the higher rate the auxiliary loss {verdict}; with it {faster[1.0
 this model, no more.""")
 
 # %% [markdown]
-# ### How much of a class must a latent cover?
+# ### Exercise 2.4: How much of a class must a latent cover?
 #
-# *Exercise 3 (hard, 15 minutes, pencil first).* A class has $n$ members, each mentioned equally often. A latent fires on all mentions of $m$ of them and on nothing else. What is its F1 for the class? How large must $m$ be for the class to have a latent of its own? What follows for a class of which the latent splits into two halves, and for its members at the moment when the split goes down to single entities?
-#
+# *Hard, 15 minutes, pencil first.* A class has $n$ members, each mentioned equally often. A latent fires on all mentions of $m$ of them and on nothing else. What is its F1 for the class? How large must $m$ be for the class to have a latent of its own? For the check, take the number of members of the class that we followed. What follows for a class of which the latent splits into two halves, and for its members at the moment when the split goes down to single entities?
+
+# %%
+n_members = int(members.sum())
+print(f"{facts[chosen]}: {n_members} members; the F1 must be above {OWN}")
+
+answer_2_4 = None  # yours: the smallest m
+exercises.check_members_needed(answer_2_4, n_members, cut=OWN)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
 # Precision is 1. Write the recall with $m$ and $n$, then solve $F_1 > 0.7$ for $m/n$.
 #
 # </details>
 #
-# **Solution.** Precision is 1 and recall $m/n$, so $F_1 = 2m/(m+n)$, and $F_1 > 0.7$ asks for $m/n > 0.7/1.3$, about 54%. Once a latent has split into two equal halves, neither half reaches the cut ($F_1 = 2/3$): the class loses its own latent at the *first* split, long before any single member has one. At $m = 1$ the F1 is $2/(n+1)$. Between the two lies a stretch of sizes at which neither the class nor its members count, so the two curves of Figure 2.5 need not cross where one takes over from the other. The check uses the true numbers of mentions of the class above, which are not equal.
+# <details><summary>Solution</summary>
+#
+# Precision is 1 and recall $m/n$, so $F_1 = 2m/(m+n)$, and $F_1 > 0.7$ asks for $m/n > 0.7/1.3$, about 54%. Once a latent has split into two equal halves, neither half reaches the cut ($F_1 = 2/3$): the class loses its own latent at the *first* split, long before any single member has one. At $m = 1$ the F1 is $2/(n+1)$. Between the two lies a stretch of sizes at which neither the class nor its members count, so the two curves of Figure 2.5 need not cross where one takes over from the other. The cell below adds the true numbers of mentions of the class, which are not equal.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 weight = often.sort(descending=True).values
 n, covered = len(weight), weight.cumsum(0)
 by_count = 2 * torch.arange(1, n + 1) / (torch.arange(1, n + 1) + n)
 by_mentions = 2 * covered / (covered + covered[-1])
-print(f"{n} members; needed with equal mentions: {int((by_count <= OWN).sum()) + 1}")
+needed_members = int((by_count <= OWN).sum()) + 1
+print(f"{n} members; needed with equal mentions: {needed_members}")
 print(f"needed with the true mentions, most famous first: {int((by_mentions <= OWN).sum()) + 1}")
 print(f"F1 of a latent for the most mentioned member alone: {by_mentions[0]:.2f}")
+said = exercises.check_members_needed(needed_members, n_members, cut=OWN)
+assert said
+said
 
 # %% [markdown]
 # ## Summary
@@ -779,4 +865,6 @@ print(f"F1 of a latent for the most mentioned member alone: {by_mentions[0]:.2f}
 # - L0, MSE, FVU, CE loss recovered and the dead share say how well an SAE rebuilds, and compare only at equal tokens and equal L0; they do not say *what* its latents are about. Many dead latents mean a poor start or a dictionary larger than what there is to say.
 # - As a dictionary grows, more entities get a latent of their own, while an attribute value comes apart into several latents. The size that you choose decides what you find a name for.
 #
-# **Next:** the larger dictionary lists other things, not just more of them. [Chapter 3](03-stitching.ipynb) asks which of its latents say something that the smaller one does not.
+# ## Next
+#
+# The larger dictionary lists other things, not just more of them. [Chapter 3](03-stitching.ipynb) asks which of its latents say something that the smaller one does not.

@@ -13,10 +13,15 @@
 # %% [markdown]
 # # Is a bigger dictionary a longer list?
 #
-# > **At the end you can say** which latents of a larger SAE tell the smaller one something new, how to find out without trying them one by one, and why a good latent can make an SAE worse.
+# > **What you will be able to say at the end.** Which latents of a larger SAE tell the smaller one something new, how to find out without trying them one by one, and why a good latent can make an SAE worse.
 # >
-# > **Reading** 20 minutes. **Running** a minute on a CPU, once the SAEs of [chapter 2](02-training.ipynb) are there.
-# > **Read first:** what an SAE is and how ours were trained ([chapter 2](02-training.ipynb)). **May be skipped:** *Half of λ*, at first reading.
+# > **Time.** 25 minutes to read, a minute to run once the SAEs of [chapter 2](02-training.ipynb) are there.
+# >
+# > **Hardware.** Two CPU cores, no GPU, 4 GB of memory.
+# >
+# > **Read before.** What an SAE is and how ours were trained ([chapter 2](02-training.ipynb)).
+# >
+# > **May be skipped.** *Doubt, second: half of λ*, at first reading.
 
 # %% tags=["parameters"]
 tier = "world"
@@ -26,7 +31,7 @@ seed = 0
 import torch
 from IPython.display import display
 
-from canonlib import tiers, viz
+from canonlib import exercises, tiers, viz
 from canonlib.claims.compute import claim
 from canonlib.pipeline import Run
 
@@ -39,7 +44,7 @@ run = Run(tiers.get(tier, seed=seed), progress=False)
 #
 # Two people make a list of everything that matters in a text, and one list is twice as long. You would expect the longer list to be the shorter one with lines added. If dictionaries were like that, then at a doubling half of the lines would be new, and adding all the new ones would bring you all the way to the longer list.
 #
-# Let us try. We take two sizes of the ReLU SAEs that [chapter 2](02-training.ipynb) trained on all tokens, the *small* one and the *large* one, with twice as many latents, and the tokens that neither was trained on.
+# Let us try. We take two sizes of the {term}`ReLU SAEs <ReLU SAE>` that [chapter 2](02-training.ipynb) trained on all tokens, the *small* one and the *large* one, with twice as many latents, and the tokens that neither was trained on.
 
 # %%
 pair = run.followed("standard-all")
@@ -49,7 +54,7 @@ x = run.data.eval.activations  # [n_tokens, d_model]
 print(f"small: {pair.small} latents, large: {pair.large} latents, {len(x):,} tokens")
 
 # %% [markdown]
-# Now we copy one latent of the large SAE, its encoder weights, its bias and its decoder direction, into the small one, and measure the mean squared error. We do it for two latents, chosen with some malice; you will see below how.
+# Now we copy one {term}`latent` of the large SAE, its encoder weights, its bias and its {term}`decoder direction`, into the small one, and measure the mean squared error ({term}`MSE`). We do it for two latents, chosen with some malice; you will see below how.
 
 # %%
 from canonlib.sae.metrics import reconstruction
@@ -91,9 +96,9 @@ In a longer list the new lines would do all that the longer list does; inserting
 #
 # The small SAE rebuilds each activation $x_t$ (of token $t$) as $\hat x_t$ and leaves a *residual* $r_t = x_t - \hat x_t$: all that it has missed on that token. A latent $j$ of the large SAE, inserted, adds its direction $d_j$ as strongly as it fires, $f_j(x_t)\,d_j$. If that points where the residual points, part of the residual is gone. If the residual has nothing in that direction, for instance because a latent of the small SAE has already put it there, we have added the same thing twice, and *made* an error. The new squared error on a token is $|r_t - f_j(x_t)\,d_j|^2$, so the sum over all tokens changes by
 #
-# $$ \Delta\mathrm{SSE}_j = \sum_t \left(-2\, f_j(x_t)\; r_t \cdot d_j \;+\; f_j(x_t)^2\, |d_j|^2\right). $$
+# $$ \Delta\mathrm{SSE}_j = \sum_t \left(-2\, f_j(x_t)\; r_t \cdot d_j \;+\; f_j(x_t)^2\, |d_j|^2\right). $$ (eq-insertion-effect)
 #
-# The first term is what the latent repairs, the second what it costs. Divide by the number of tokens and by $d_\text{model}$, the number of coordinates of an activation, and you have the **insertion effect** on the MSE. Nothing is retrained and nothing else moves: a ReLU latent looks at the input alone, so the others fire as before. Here it is by hand, for latent $j$.
+# The first term is what the latent repairs, the second what it costs. Divide by the number of tokens and by $d_\text{model}$, the number of coordinates of an activation, and you have the {term}`insertion effect` on the MSE. Nothing is retrained and nothing else moves: a ReLU latent looks at the input alone, so the others fire as before. Here it is by hand, for latent $j$.
 
 # %%
 f = large.encode(x)  # [n_tokens, n_latents]
@@ -118,11 +123,13 @@ classes = classify(effects)
 print(f"{classes.n_novel} novel, {classes.n_reconstruction} reconstruction, {classes.n_silent} silent")
 
 # %% [markdown]
-# These are the two words of the paper. A latent that lowers the error when it is inserted alone is a **novel latent**: it says something that the small SAE does not. One that fires and doesn't lower it is a **reconstruction latent**: it says again what the small SAE says already, in the same or in finer words. A **silent** latent never fires on these tokens; nothing is known of it, and we leave it out.
+# (That was the malice: of all latents, $j$ has the lowest effect, and $k$ the highest.)
+#
+# The first two are the words of the paper. A latent that lowers the error when it is inserted alone is a {term}`novel latent`: it says something that the small SAE does not. One that fires and doesn't lower it is a {term}`reconstruction latent`: it says again what the small SAE says already, in the same or in finer words. A {term}`silent latent` never fires on these tokens; nothing is known of it, and we leave it out.
 #
 # ## Seeing it in the directions
 #
-# The effect needs data. Could you tell from the weights? If a latent repeats something, the small SAE should hold a decoder direction much like its own. So look up, for each latent of the large SAE, its nearest neighbour in the small one by cosine, the **max cosine**.
+# The effect needs data. Could you tell from the weights? If a latent repeats something, the small SAE should hold a decoder direction much like its own. So look up, for each latent of the large SAE, its nearest neighbour in the small one by cosine, the {term}`max cosine`.
 #
 # One trap first. Decoder directions need not have length 1; a latent can write long steps with small activations or short steps with large ones. Compare them by dot product, and length passes for likeness. Scale every direction to length 1 first (SAELens calls it folding the norms), as `compare.nearest` does for you.
 
@@ -143,7 +150,7 @@ viz.say(f"""{"Here the trap costs little" if changed < 0.05 * pair.large else "H
 {float(lengths.max() / lengths.min()):.1f}. Where lengths differ more, it costs more, and folding is free.""")
 
 # %% [markdown]
-# To know what each point of the figure *is*, we give it a label: the fact it detects best (by F1, against the world's table) and the three texts that excite it most.
+# To know what each point of the figure *is*, we give it a label: the {term}`fact` it detects best (by {term}`F1`, against the world's table) and the three texts that excite it most.
 
 # %% tags=["hide-input"]
 from canonlib.activations import documents
@@ -176,7 +183,7 @@ viz.effect_scatter(
 # %% [markdown]
 # ## Every pair of sizes
 #
-# One pair may be luck. So take every pair of *neighbouring* sizes of the family; they lie closer together than a doubling. And one threshold is a choice; a ROC curve shows all of them at once: how many novel latents each catches (up, the *true positive rate*) for how many false alarms (across, the *false positive rate*). The area under it, the **AUC**, is a probability: draw one novel and one reconstruction latent, and it says how often the novel one has the lower cosine. A coin gives 0.50. Figure 3.2 has a curve for each pair.
+# One pair may be luck. So take every pair of *neighbouring* sizes of the family; they lie closer together than a doubling. And one threshold is a choice; a ROC curve shows all of them at once: how many novel latents each catches (up, the *true positive rate*) for how many false alarms (across, the *false positive rate*). The area under it, the {term}`AUC`, is a probability: draw one novel and one reconstruction latent, and it says how often the novel one has the lower cosine. A coin gives 0.50. Figure 3.2 has a curve for each pair.
 
 # %% tags=["hide-input"]
 from canonlib.stitch import InsertionEffects, auc_interval
@@ -200,9 +207,9 @@ viz.roc_figure(
 # %% [markdown]
 # **Figure 3.2.** Low max cosine as a test for novelty, for each pair of neighbouring dictionary sizes; the pairs with the highest and the lowest AUC are labelled, the others are grey. Upper left is perfect; the dashed diagonal is guessing.
 #
-# Mind how few novel latents there are before you read the AUC. The table gives their number, and a 95% interval of the AUC from a *bootstrap*: draw the novel and the reconstruction latents anew from those we have, with replacement, a thousand times. An interval of no width at an AUC of 1.00 isn't certainty: with no latent out of order, drawing again cannot put one there, so there the count is the only warning.
+# Mind how few novel latents there are before you read the AUC. Table 3.1 gives their number, and a 95% interval of the AUC from a *bootstrap*: draw the novel and the reconstruction latents anew from those we have, with replacement, a thousand times. An interval of no width at an AUC of 1.00 isn't certainty: with no latent out of order, drawing again cannot put one there, so there the count is the only warning.
 #
-# The **threshold** is the cosine at which the true positive rate exceeds the false positive rate by most. *Right* is the share of latents that it puts in the right class, on the latents that it was chosen on. Set it against the share that would be right by *always* saying "reconstruction" (what it lacks to 100% is the share of novel latents).
+# The {term}`threshold` is the cosine at which the true positive rate exceeds the false positive rate by most. *Right* is the share of latents that it puts in the right class, on the latents that it was chosen on. Set it against the share that would be right by *always* saying "reconstruction" (what it lacks to 100% is the share of novel latents).
 
 
 # %% tags=["hide-input"]
@@ -223,7 +230,8 @@ viz.table(every, columns)
 
 # %% tags=["remove-input"]
 better = [row["accuracy"] - row["always"] for row in every if row["accuracy"] is not None]
-viz.say(f"""The columns rest on {min(row["n_novel"] for row in every)} to {max(row["n_novel"] for row in every)} novel
+viz.say(f"""**Table 3.1.** Low max cosine as a test for novelty, for each pair of neighbouring sizes: number of novel latents, AUC with
+its interval, the best threshold, the share that it puts right, and the share that "always reconstruction" puts right. The columns rest on {min(row["n_novel"] for row in every)} to {max(row["n_novel"] for row in every)} novel
 latents a pair. The threshold is right more often than "always reconstruction" in {sum(b > 0 for b in better)} of
 {len(better)} pairs; its lead is {min(better):+.0%} to {max(better):+.0%} of the latents. Where few latents are novel, being
 right is cheap, and the AUC is the better measure.""")
@@ -231,7 +239,11 @@ right is cheap, and the AUC is the better measure.""")
 # %% [markdown]
 # ## How much of a bigger dictionary is news?
 #
-# The paper reports that about a third of the latents are novel when a dictionary doubles (as the [Matryoshka SAE paper](https://arxiv.org/abs/2503.17547) cites it; the stitching post has 35%). The rest are restatements. So for Figure 3.3 we take each size and its double again, as in the beginning.
+# The paper reports that about a third of the latents are novel when a dictionary doubles (as the [Matryoshka SAE paper](https://arxiv.org/abs/2503.17547) cites it; the authors' [post on stitching](https://www.lesswrong.com/posts/baJyjpktzmcmRfosq/stitching-saes-of-different-sizes) has 35%). The rest are restatements. So for Figure 3.3 we take each size and its double again, as in the beginning.
+#
+# :::{margin} The paper differs
+# Its SAEs of GPT-2 small have 768 to 98,304 latents, ours at most 128 (see *Where it breaks*).
+# :::
 
 # %% tags=["hide-input"]
 doubled = run.doublings("standard-all")
@@ -281,7 +293,7 @@ near the 0.7 of GPT-2; {one}."""
 # %% [markdown]
 # ## Does the model agree?
 #
-# The squared error is the SAE's own measure. The model's is how well it predicts the next token when the stitched SAE's output stands in the place of its activations. For that there is no formula: each latent costs a run of the model over the texts (`stitch.insertion_losses`). So we try up to 64 of our pair's latents, from the most welcome to the most harmful, and set one effect against the other.
+# The squared error is the SAE's own measure. The model's is how well it predicts the next token when the output of the stitched SAE, the small one with a latent more, stands in the place of its activations. For that there is no formula: each latent costs a run of the model over the texts (`stitch.insertion_losses`). So we try up to 64 of our pair's latents, from the most welcome to the most harmful, and Figure 3.5 sets one effect against the other.
 
 # %%
 sampled = run.losses("standard-all", pair)
@@ -323,9 +335,9 @@ on square-root scales. With the small SAE the loss is {sampled["ce_small"]:.3f} 
 #
 # Each novel latent helps alone. So let us insert all of them. If the effects added up, the gain would be their sum. Whether they do, we can say exactly. With several latents inserted, the token's new error is $|r_t - \sum_j f_j(x_t)\,d_j|^2$, and squaring the sum leaves the products of each latent with every other:
 #
-# $$ \Delta\mathrm{SSE}_{\text{all}} = \sum_j \Delta\mathrm{SSE}_j \;+\; \sum_t \sum_{j \neq k} f_j(x_t)\, f_k(x_t)\; d_j \cdot d_k. $$
+# $$ \Delta\mathrm{SSE}_{\text{all}} = \sum_j \Delta\mathrm{SSE}_j \;+\; \sum_t \sum_{j \neq k} f_j(x_t)\, f_k(x_t)\; d_j \cdot d_k. $$ (eq-additivity)
 #
-# When two latents fire on one token and point the same way, both claim the same piece of the residual. Each would repair it alone; together they repair it twice. Let us check that this term is all there is to it.
+# When two latents fire on one token and point the same way, both claim the same piece of the residual. Each would repair it alone; together they repair it twice. Let us check that the second sum of {eq}`eq-additivity` is all there is to it.
 
 # %%
 novel = classes.novel.nonzero()[:, 0]
@@ -353,7 +365,7 @@ all really does: {together / single:.0%} of the sum. {
 }""")
 
 # %% [markdown]
-# For each pair, as shares of the small SAE's MSE: what the single effects promise, what inserting all novel latents delivers, and what the larger SAE achieves. *Kept* is the second over the first. The last column is the price, the number of latents active on a token ($L_0$): in the small SAE, after the insertion, and, in brackets, in the larger SAE.
+# Table 3.2, for each pair, as shares of the small SAE's MSE: what the single effects promise, what inserting all novel latents delivers, and what the larger SAE achieves. *Kept* is the second over the first. The last column is the price, the number of latents active on a token ({term}`L0`): in the small SAE, after the insertion, and, in brackets, in the larger SAE.
 
 # %% tags=["hide-input"]
 l0_large = {row["n_latents"]: row["l0"] for row in run.evaluation("standard-all")}
@@ -384,7 +396,7 @@ gap = max(abs(s["delivered"] - s["promised"]) for s in sums[:-1])
 falls = sum(s["delivered"] < 0 for s in sums[:-1])
 below = sum(s["delivered"] < s["larger"] for s in sums[:-1])
 assert abs(pair.summary["mse_all_novel"] - before - together) < 1e-4 * before
-display(viz.say(f"""The last row is the pair that we followed; the others are neighbours. {
+display(viz.say(f"""**Table 3.2.** What the novel latents of a pair promise one by one and what they deliver together. The last row is the pair that we followed; the others are neighbours. {
 "In every neighbouring pair the error falls" if falls == len(pairs) else
 f"In {falls} of {len(pairs)} neighbouring pairs the error falls"} when all novel latents are inserted, and it ends below the
 larger SAE's in {below} of them. They keep {min(near):.2f} to {max(near):.2f} of what the single effects promise, and the gap
@@ -395,11 +407,11 @@ if gap < 0.05 and min(near) > 0.5 else
         viz.claim_box(claim(run, "stitch-novel")))  # fmt: skip
 
 # %% [markdown]
-# The result is an SAE like any other, with latents from two: a *Frankenstein SAE*, as the authors' post calls it. To go on to the larger SAE, you also have to swap reconstruction latents for those that they restate: [chapter 4](04-paths.ipynb) walks the whole way.
+# The result is an SAE like any other, with latents from two: a {term}`Frankenstein SAE`, as the authors' post calls it. To go on to the larger SAE, you also have to swap reconstruction latents for those that they restate: [chapter 4](04-paths.ipynb) walks the whole way.
 #
 # ## Doubt, first: would anything be "novel"?
 #
-# A test that always finds news finds none. So give the large SAE's activations wrong directions: other latents' (its decoder rows in another order), or random ones of the same lengths. And shuffle the cosines among the latents: the AUC should be a coin's.
+# A test that always finds news finds none. So two {term}`controls <control>`: give the large SAE's activations wrong directions: other latents' (its decoder rows in another order), or random ones of the same lengths. Then shuffle the cosines among the latents: the AUC should be a coin's.
 
 # %%
 draw = torch.Generator().manual_seed(seed)
@@ -437,9 +449,9 @@ viz.say(
 #
 # Here is a subtler worry. Our SAEs pay $\lambda$ for each unit of activation, so they hold back. On a token $t$, for the active latents $i$ of the small SAE, with activations $f_i(x_t)$ and directions $d_i$, the training loss $|r_t|^2 + \lambda \sum_i f_i(x_t)\, |d_i|$ is least when
 #
-# $$ -2\, r_t \cdot d_i + \lambda |d_i| = 0, \qquad\text{that is,}\qquad r_t \cdot \frac{d_i}{|d_i|} = \frac{\lambda}{2}. $$
+# $$ -2\, r_t \cdot d_i + \lambda |d_i| = 0, \qquad\text{that is,}\qquad r_t \cdot \frac{d_i}{|d_i|} = \frac{\lambda}{2}. $$ (eq-shrinkage)
 #
-# Every active latent stops $\lambda/2$ short, and the residual holds that much of *its own direction*. Now insert an exact copy of it. By our formula the copy changes the error by $-\lambda f_i(x_t) + f_i(x_t)^2$ per token (for $|d_i| = 1$): it *lowers* it wherever $f_i(x_t) < \lambda$. Such a copy would be called novel, and all it does is undo the shrinkage.
+# Every active latent stops $\lambda/2$ short, and the residual holds that much of *its own direction*. Now insert an exact copy of it. By {eq}`eq-insertion-effect` the copy changes the error by $-\lambda f_i(x_t) + f_i(x_t)^2$ per token (for $|d_i| = 1$): it *lowers* it wherever $f_i(x_t) < \lambda$. Such a copy would be called novel, and all it does is undo the {term}`shrinkage`.
 #
 # With nearly orthogonal directions, shrinkage makes up about $L_0 (\lambda/2)^2 / d_\text{model}$ of the MSE, where $L_0$ is again the number of active latents on a token, in the units that the trainer uses (it scales activations by a constant, kept in `training.json`). We can check the prediction $\lambda/2$, and we can insert the small SAE *into itself*: its own latents have cosine 1 and nothing to say, so every one that counts as novel is an artefact.
 
@@ -453,7 +465,7 @@ print(f"residual along an active latent: predicted {half:.3f}, measured {held_ba
 print(f"copies of the small SAE's own latents that count as novel: {copies:.1%}")
 
 # %% [markdown]
-# Now for each size, the formula's share of that SAE's error and the share of its own copies that pass for novel (on 20,000 tokens), beside the results that they could have tainted: those of the pair in which it is the small one.
+# Now, in Table 3.3, for each size: the formula's share of that SAE's error and the share of its own copies that pass for novel (on 20,000 tokens), beside the results that they could have tainted: those of the pair in which it is the small one.
 
 
 # %% tags=["hide-input"]
@@ -476,7 +488,10 @@ viz.table(doubts, suspects | {"pair": ("pair", ""), "auc": ("AUC", ".2f"), "shar
 # %% tags=["remove-input"]
 clean = sum(d["copied"] < 0.05 for d in doubts)
 crowded = [d["size"] for d in doubts if d["shrunk"] > 1]
-viz.say(f"""In {clean} of {len(doubts)} sizes fewer than 5% of the copies pass for novel. {
+viz.say(f"""**Table 3.3.** For each size, the share of the error that is shrinkage by the formula, and the share of the SAE's own latents
+that would be called novel; beside them AUC and share of novel latents of the pair in which it is the small one. In {
+    clean
+} of {len(doubts)} sizes fewer than 5% of the copies pass for novel. {
     "So in this range the penalty does not make our novel latents."
     if clean == len(doubts)
     else "In the others the small SAE would call its own latents news: there, the share of novel latents and the AUC measure "
@@ -493,7 +508,7 @@ viz.say(f"""In {clean} of {len(doubts)} sizes fewer than 5% of the copies pass f
 #
 # ## Where it breaks
 #
-# Our family ends at 128 latents, as many as the residual stream has dimensions. That is no accident: we chose the range after trials in which larger dictionaries failed the tests above, and you should see how far they do. We train two larger ones the same way and stitch them, too (the first time, this takes a minute).
+# Our family ends at 128 latents, as many as the residual stream has dimensions. That is no accident: we chose the range after trials in which larger dictionaries failed the tests above, and you should see how far they do. We train two larger ones the same way and stitch them, too (the first time, this takes a minute); Table 3.4 has the columns of Table 3.1.
 
 # %%
 from dataclasses import replace
@@ -508,7 +523,9 @@ tail = rows_of(further)
 viz.table(tail, columns)
 
 # %% [markdown]
-# And for these, does the sum of the effects hold, and how much of each small SAE's error is shrinkage?
+# **Table 3.4.** As Table 3.1, for pairs of larger SAEs.
+#
+# And for these, does the sum of the effects hold (Table 3.5, as Table 3.2), and how much of each small SAE's error is shrinkage (Table 3.6, as Table 3.3)?
 
 # %% tags=["hide-input"]
 l0_large |= {n: reconstruction(beyond.sae(n), x).l0 for n in wider.sizes}
@@ -526,10 +543,10 @@ broken = [
     for name, (w, row) in bad.items()
 ]  # fmt: skip
 copies = max(s["copied"] for s in shrunk)
-suspect = f"""One part of the reason is in the directions, and exercise 3 asks for it. For another we suspect the penalty: by the formula, shrinkage is {shrunk[0]["shrunk"]:.0%} of the error
+suspect = f"""One part of the reason is in the directions, and [exercise 3.4](#exercise-34-two-goods-make-a-bad) asks for it. For another we suspect the penalty: by the formula, shrinkage is {shrunk[0]["shrunk"]:.0%} of the error
 at {shrunk[0]["size"]} latents and {shrunk[-1]["shrunk"]:.0%} at {shrunk[-1]["size"]}, and copies of a latent pass for novel in
 {copies:.0%} of cases at the worst of these sizes. But we have not tested it by removing the penalty."""
-viz.say(f"""{
+viz.say(f"""**Tables 3.5 and 3.6.** Promise and delivery, and shrinkage, for the larger SAEs. {
     f"The tests fail in {len(bad)} of {len(wide)} wide pairs: {'; '.join(broken)}."
     if bad
     else "At this seed no wide pair fails: low cosine still tells the novel latents, and all of them together lower the error."
@@ -543,7 +560,7 @@ viz.say(f"""{
 # %% [markdown]
 # ## Doubt, third: another kind of SAE
 #
-# If all of this came from the ReLU, another architecture would show something else. The second family was trained as BatchTopK, with no penalty on activations, and on entity mentions only. In its training form latents compete for places, so inserting one displaces others, and our sum does not hold. Saved for inference, BatchTopK becomes a JumpReLU with a fixed threshold. Its latents are independent again, and the formula is exact.
+# If all of this came from the ReLU, another architecture would show something else (Table 3.7). The second family was trained as {term}`BatchTopK`, with no penalty on activations, and on entity mentions only. In its training form latents compete for places, so inserting one displaces others, and our sum does not hold. Saved for inference, BatchTopK becomes a JumpReLU with a fixed threshold. Its latents are independent again, and the formula is exact.
 
 # %% tags=["hide-input"]
 entity_pairs = run.pairs("batchtopk-entities")
@@ -554,7 +571,8 @@ viz.table(other_rows, columns | {"n_silent": ("silent", ","), "change": ("all in
 
 # %% tags=["remove-input"]
 other = [p.summary["auc"] for p in entity_pairs if p.summary["auc"] is not None]
-viz.say(f"""The pair with the fewest novel latents has {
+viz.say(f"""**Table 3.7.** As Table 3.1, for BatchTopK SAEs on entity mentions, with the silent latents, and with what inserting all novel
+latents does to the MSE. The pair with the fewest novel latents has {
     min(p.summary["n_novel"] for p in entity_pairs)
 }, and an AUC over a
 handful is a rough number (over none, it does not exist). The AUC runs from {min(other):.2f} to {
@@ -569,7 +587,11 @@ handful is a rough number (over none, it does not exist). The AUC runs from {min
 # %% [markdown]
 # ## What is new, and is it true?
 #
-# GPT-2 could not tell the paper's authors what a novel latent *should* be. Our world can: its table of facts says it. Below are the three most welcome and the three least welcome latents of our pair, with the fact that each detects best and the text that excites it most.
+# GPT-2 could not tell the paper's authors what a novel latent *should* be. Our world can: its table of facts says it. Table 3.8 has the three most welcome and the three least welcome latents of our pair, with the fact that each detects best and the text that excites it most.
+#
+# :::{margin} The paper differs
+# GPT-2 has no table of facts, so this section has no counterpart there.
+# :::
 
 # %% tags=["hide-input"]
 ranked = [n for n in effects.delta_mse.argsort().tolist() if not effects.silent[n]]
@@ -581,10 +603,12 @@ viz.table(examples, {"latent": ("latent", ""), "effect": ("effect", "+.1%"), "co
                      "fact": ("best fact", ""), "text": ("strongest on", "")})  # fmt: skip
 
 # %% tags=["remove-input"]
-viz.say(f"The median best F1 over all {pair.large} latents is {best.values.median():.2f}.")
+viz.say(
+    f"**Table 3.8.** The extreme latents of the pair by insertion effect. The median best F1 over all {pair.large} latents is {best.values.median():.2f}."
+)
 
 # %% [markdown]
-# An SAE of all tokens spends most of its latents on sentences, not on the people in them, so its best facts are weak descriptions. The family trained on mentions is the place to ask whom the new latents are about. For each of its pairs: how well the classes detect their best fact, and how many latents are the *own* latent of a single entity (F1 above 0.7).
+# An SAE of all tokens spends most of its latents on sentences, not on the people in them, so its best facts are weak descriptions. The family trained on mentions is the place to ask whom the new latents are about. Table 3.9, for each of its pairs: how well the classes detect their best fact, and how many latents are the own latent of a single {term}`entity` (F1 above 0.7), the {term}`latent of its own` of chapter 2.
 
 
 # %%
@@ -612,7 +636,8 @@ from canonlib.world import table
 known = [t for t in truths if t["n"] >= 10]
 more, less = ([t["pair"] for t in known if (t["new_own"] > t["old_own"]) is yes] for yes in (True, False))
 broad = sum(t["new_fact"] > t["old_fact"] for t in known)
-viz.say(f"""Of the {
+viz.say(f"""**Table 3.9.** Novel and reconstruction latents of the larger SAE against the truth: mean F1 of the best fact, and share
+that is an entity's own. Of the {
     len(known)
 } pairs with at least ten novel latents, the novel ones are an entity's own more often than the
 reconstruction latents in {len(more)}{f" ({', '.join(more)})" if more else ""}, and not in {len(less)}{
@@ -634,12 +659,17 @@ reconstruction latents in {len(more)}{f" ({', '.join(more)})" if more else ""}, 
 #
 # ## Exercises
 #
-# **1. Guess the class** (easy, 5 minutes). Here are the cosines of eight latents of our pair. Write down, for each, *novel* or *reconstruction*, before you open the solution. Which ones are you least sure of?
+# ### Exercise 3.1: Guess the class
+#
+# *Easy, 5 minutes.* Here are the cosines of eight latents of our pair. Write down, for each, `"novel"` or `"reconstruction"`, before you open the solution. Which ones are you least sure of?
 
 # %%
 firing = (~effects.silent).nonzero()[:, 0]
 quiz = firing[torch.randperm(len(firing), generator=torch.Generator().manual_seed(7))[:8]]
 print(", ".join(f"{n}: {cosine[n]:.2f}" for n in quiz.tolist()))
+
+answer_3_1 = None  # yours: eight words
+exercises.check_classes(answer_3_1, effects, quiz, cosine, ours.threshold)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -648,25 +678,75 @@ print(", ".join(f"{n}: {cosine[n]:.2f}" for n in quiz.tolist()))
 #
 # </details>
 #
-# **Solution.** The cut at the best threshold, against the truth:
+# <details><summary>Solution</summary>
+#
+# The cell below has the guess of the best cut, the truth and the effect of each. Nobody can get all of them from the cosine alone except by luck.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 guess, real = cosine[quiz] <= ours.threshold, classes.novel[quiz]
+kinds = ["reconstruction", "novel"]
 for n, g, r in zip(quiz.tolist(), guess.tolist(), real.tolist(), strict=True):
-    words = ["reconstruction", "novel"]
-    print(f"{n}: guess {words[g]}, truth {words[r]}, effect {effects.relative[n]:+.2%}")
+    print(f"{n}: guess {kinds[g]}, truth {kinds[r]}, effect {effects.relative[n]:+.2%}")
 print(f"{int((guess == real).sum())} of {len(quiz)} right")
+said = exercises.check_classes([kinds[r] for r in real], effects, quiz, cosine, ours.threshold)
+assert said
+said
 
 # %% [markdown]
-# **2. Where the cosine is wrong** (medium, 15 minutes). Count the latents *below* the threshold that do not lower the error, and those *above* it that do. Then look at the two most extreme ones: below the line the latent with the highest effect, above it the one with the lowest. What could make the cosine mislead you about either?
+# ### Exercise 3.2: The max cosine by hand
 #
+# *Easy, 5 minutes.* Compute the max cosine of every latent of the large SAE with the small one without `nearest`: a tensor of as many numbers as the large SAE has latents.
+
+# %%
+answer_3_2 = None  # yours
+exercises.check_max_cosine(answer_3_2, large, small)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
-# The cosine compares what two latents *write*. An SAE's latent also *reads*. On which tokens do the latent and its nearest neighbour fire, and on which of them does the effect arise?
+# Two matrices of directions, each row scaled to length 1; one product; one maximum.
 #
 # </details>
 #
-# **Solution.** We split a latent's tokens by whether the small SAE's neighbour fires too, and take the effect on both parts:
+# <details><summary>Solution</summary>
+#
+# Fold the norms on *both* sides: with one side left as it is, the long directions of that side still win.
+#
+# </details>
+
+# %% tags=["hide-cell"]
+unit_large = large.W_dec / large.W_dec.norm(dim=1, keepdim=True)
+unit_small = small.W_dec / small.W_dec.norm(dim=1, keepdim=True)
+mine = (unit_large @ unit_small.T).amax(dim=1)  # [n_large]
+said = exercises.check_max_cosine(mine, large, small)
+assert said and torch.allclose(mine, cosine, atol=1e-5)
+said
+
+# %% [markdown]
+# ### Exercise 3.3: Where the cosine is wrong
+#
+# *Medium, 15 minutes.* Count the latents *below* the threshold that do not lower the error, and those *above* it that do. Then look at the two most extreme ones: below the line the latent with the highest effect, above it the one with the lowest. What could make the cosine mislead you about either?
+
+# %%
+answer_3_3 = None  # yours: (how many below, how many above)
+exercises.check_misplaced(answer_3_3, effects, cosine, ours.threshold)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Silent latents count on neither side. For the second part: the cosine compares what two latents *write*. An SAE's latent also *reads*. On which tokens do the latent and its nearest neighbour fire, and on which of them does the effect arise?
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# The cell below splits a latent's tokens by whether the small SAE's neighbour fires too, and takes the effect on both parts.
+#
+# An effect where it fires *alone* means that both write much the same but read differently: the small SAE's latent misses these tokens, so even a latent with a high cosine can help there. An effect where *both* fire has other sources: the neighbour stops short (shrinkage, as above), or the part of the direction in which they differ is what was missing; and a low cosine with *one* neighbour doesn't exclude that several of them together write the same. The cosine with one decoder direction can see neither the gate, nor the size of the step, nor the crowd; that is why it predicts and does not decide.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 g = small.encode(x)
@@ -691,18 +771,33 @@ for word, side, way in (("below", line & ~effects.silent, -1), ("above", ~line &
     if side.any():
         where(int(torch.where(side, effects.delta_mse * way, torch.inf).argmin()))
 
+# %% tags=["hide-cell"]
+misplaced = (line & classes.reconstruction).sum(), (~line & classes.novel).sum()
+said = exercises.check_misplaced(misplaced, effects, cosine, ours.threshold)
+assert said
+said
+
 # %% [markdown]
-# An effect where it fires *alone* means that both write much the same but read differently: the small SAE's latent misses these tokens, so even a latent with a high cosine can help there. An effect where *both* fire has other sources: the neighbour stops short (shrinkage, as above), or the part of the direction in which they differ is what was missing; and a low cosine with *one* neighbour doesn't exclude that several of them together write the same. The cosine with one decoder direction can see neither the gate, nor the size of the step, nor the crowd; that is why it predicts and does not decide.
+# ### Exercise 3.4: Two goods make a bad
 #
-# **3. Two goods make a bad** (harder, 20 minutes; pencil first). Find two latents that each lower the error when inserted alone, and that raise it above the start when both are inserted. What is the least cosine between their directions for which this can happen, if both fire on one token with the same strength $f$ on a residual $r$ that has the same dot product with both? Does your answer explain which pairs in the two tables keep the least of what they promise?
-#
+# *Hard, 20 minutes, pencil first.* Find two latents that each lower the error when inserted alone, and that raise it above the start when both are inserted. Let both fire on one token with the same strength $f$, on a residual $r$ that has the same dot product $a = r \cdot d_1 = r \cdot d_2$ with both unit directions. Between which two strengths does it happen? For the check take $a = 1$ and a cosine of 0.5 between the directions. What is the least cosine for which it can happen at all? Does your answer explain which pairs in Tables 3.2 and 3.5 keep the least of what they promise?
+
+# %%
+answer_3_4 = None  # yours: (lower bound, upper bound) of f
+exercises.check_overshoot(answer_3_4, reach=1, cosine=0.5)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
-# One token will do. Write $a = r\cdot d_1 = r\cdot d_2$ for unit directions and $c = d_1 \cdot d_2$. When is $-2fa + f^2 < 0$, and when is $-4fa + 2f^2 + 2f^2c > 0$?
+# One token will do. Write $c = d_1 \cdot d_2$. When is $-2fa + f^2 < 0$, and when is $-4fa + 2f^2 + 2f^2c > 0$?
 #
 # </details>
 #
-# **Solution.** Alone, each helps when $f < 2a$. Together, they harm when $f(1 + c) > 2a$. Both hold when $2a/(1+c) < f < 2a$. So *any* positive cosine will do, provided that the latents overshoot: at $c = 1$ an activation above $a$ is enough, while at a small $c$ it must be close to the break-even $2a$. Two copies of a latent with $f = 1.5\,a$ are the plainest case. The more latents fire at once in similar directions, the sooner it happens: with $m$ of them, at $f(1 + (m-1)c) > 2a$. So look at L0 and at cosines among the novel latents, not at their single effects.
+# <details><summary>Solution</summary>
+#
+# Alone, each helps when $f < 2a$. Together, they harm when $f(1 + c) > 2a$. Both hold when $2a/(1+c) < f < 2a$. So *any* positive cosine will do, provided that the latents overshoot: at $c = 1$ an activation above $a$ is enough, while at a small $c$ it must be close to the break-even $2a$. Two copies of a latent with $f = 1.5\,a$ are the plainest case. The more latents fire at once in similar directions, the sooner it happens: with $m$ of them, at $f(1 + (m-1)c) > 2a$. So look at L0 and at cosines among the novel latents, not at their single effects.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 r = torch.tensor([1.0, 0.0])
@@ -713,6 +808,9 @@ for c in (1.0, 0.5, 0.1):
     one = (r - step * d[0]).square().sum() - 1
     both = (r - step * d.sum(0)).square().sum() - 1
     print(f"cosine {c:.1f}, f = {step:.2f}: one alone {one:+.2f}, both {both:+.2f}")
+said = exercises.check_overshoot((2 / 1.5, 2), reach=1, cosine=0.5)
+assert said
+said
 
 # %% [markdown]
 # For the pairs in the tables: how many novel latents fire together on a token, how strongly their directions agree when they do (mean cosine over all pairs that fire together), and how much of the promise is kept.
@@ -778,4 +876,6 @@ penalty that is large beside the error could change that."""),
 )  # fmt: skip
 
 # %% [markdown]
-# **Next:** inserting is half of stitching. [Chapter 4](04-paths.ipynb) swaps as well, and walks from one dictionary to the next.
+# ## Next
+#
+# Inserting is half of {term}`stitching`. [Chapter 4](04-paths.ipynb) swaps as well, and walks from one dictionary to the next.

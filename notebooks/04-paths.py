@@ -13,10 +13,15 @@
 # %% [markdown]
 # # Can you walk from one dictionary to the next?
 #
-# > **At the end you can say** how to turn a small SAE into a larger one latent by latent, what happens to the error on the way, and whether a dictionary put together from several SAEs beats the one that was trained.
+# > **What you will be able to say at the end.** How to turn a small SAE into a larger one latent by latent, what happens to the error on the way, and whether a dictionary put together from several SAEs beats the one that was trained.
 # >
-# > **Reading** 20 minutes. **Running** two minutes on a CPU, once the SAEs of [chapter 2](02-training.ipynb) are there.
-# > **Read first:** insertion, novel and reconstruction latents ([chapter 3](03-stitching.ipynb)). **May be skipped:** *The bias has to travel too*.
+# > **Time.** 25 minutes to read, two minutes to run once the SAEs of [chapter 2](02-training.ipynb) are there.
+# >
+# > **Hardware.** Two CPU cores, no GPU, 4 GB of memory.
+# >
+# > **Read before.** Insertion, novel and reconstruction latents ([chapter 3](03-stitching.ipynb)).
+# >
+# > **May be skipped.** *The bias has to travel too*.
 
 # %% tags=["parameters"]
 tier = "world"
@@ -26,7 +31,7 @@ seed = 0
 import torch
 from IPython.display import display
 
-from canonlib import tiers, viz
+from canonlib import exercises, tiers, viz
 from canonlib.claims.compute import claim
 from canonlib.pipeline import Run
 
@@ -37,7 +42,7 @@ run = Run(tiers.get(tier, seed=seed), progress=False)
 # %% [markdown]
 # ## Put in, take out
 #
-# A larger SAE's novel latents say something that the smaller one does not, and [chapter 3](03-stitching.ipynb) inserted them. The others, the reconstruction latents, say again what is already there. Insert one of these and the same thing is said twice. So do what you would do with two lists: put the new wording in *and strike the old one out*. That is a **swap**. If the two dictionaries were lists of the same things, only worded differently, you could walk from one to the other in this way, line by line, and lose nothing at any step.
+# A larger SAE's {term}`novel latents <novel latent>` say something that the smaller one does not, and [chapter 3](03-stitching.ipynb) inserted them. The others, the {term}`reconstruction latents <reconstruction latent>`, say again what is already there. Insert one of these and the same thing is said twice. So do what you would do with two lists: put the new wording in *and strike the old one out*. That is a **swap**, the other half of {term}`stitching`. If the two dictionaries were lists of the same things, only worded differently, you could walk from one to the other in this way, line by line, and lose nothing at any step.
 #
 # We follow the pair of chapter 3, on the same tokens.
 
@@ -75,9 +80,9 @@ latent {j} changes the MSE by {doubled_up / before - 1:+.1%}; in its place, by {
 }""")
 
 # %% [markdown]
-# In an equation: let the residual of the small SAE on token $t$ be $r_t$, as before. A swap changes it by what is taken out less what is put in,
+# In an equation: let the residual of the small SAE on token $t$ be $r_t$, as in {eq}`eq-insertion-effect`. A swap changes it by what is taken out less what is put in,
 #
-# $$ v_t = \sum_{i \in \text{out}} f_i(x_t)\, d_i - \sum_{j \in \text{in}} f_j(x_t)\, d_j, \qquad \Delta\mathrm{SSE} = \sum_t \left( 2\, r_t \cdot v_t + |v_t|^2 \right), $$
+# $$ v_t = \sum_{i \in \text{out}} f_i(x_t)\, d_i - \sum_{j \in \text{in}} f_j(x_t)\, d_j, \qquad \Delta\mathrm{SSE} = \sum_t \left( 2\, r_t \cdot v_t + |v_t|^2 \right), $$ (eq-swap)
 #
 # and $v_t$ is zero wherever none of these latents fires. So a swap costs a look at the tokens of a few latents, and a whole path of swaps one pass over the data. By hand:
 
@@ -91,7 +96,7 @@ assert abs(by_hand - (swapped - before)) < 1e-5 * before
 # %% [markdown]
 # ## Who stands for whom?
 #
-# One for one is the simplest case. A latent may also have been *split*: two latents of the large SAE stand for one of the small. So draw a line between a latent of either SAE and each latent of the other whose direction has a cosine above some threshold, and swap whatever hangs together as a whole: the connected components of that graph, the **swap groups**. Reconstruction latents alone take part; the novel ones have nothing to replace.
+# One for one is the simplest case. A latent may also have been *split*: two latents of the large SAE stand for one of the small. So draw a line between a latent of either SAE and each latent of the other whose direction has a cosine above some threshold, and swap whatever hangs together as a whole: the connected components of that graph, the {term}`swap groups <swap group>`. Reconstruction latents alone take part; the novel ones have nothing to replace. Table 4.1 counts the groups at six {term}`thresholds <threshold>`.
 
 # %%
 from canonlib.stitch import swap_groups
@@ -136,7 +141,7 @@ holds {lowest["largest"]} of the {pair.small + len(kept)} latents: {
 of the authors' post for GPT-2, where {here["placed"]:.0%} do.""")
 
 # %% [markdown]
-# The effect of each swap, made alone, by the library; the first group must agree with our hands where it is the same.
+# The effect of each swap, made alone, by the library, must agree with our hands where the group is the same. Table 4.2 has the effects by kind of group.
 
 # %%
 from canonlib.stitch import pool, swap_effects
@@ -157,7 +162,7 @@ for kind, word in (("1-1", "one for one"), ("1-n", "split"), ("n-1", "merged"), 
         by_kind.append({"kind": word, "n": len(at), "lower": float((mse < 0).double().mean()), "mean": float(mse.mean()),
                         "worst": float(mse.max()), "l0": float(l0.mean())})  # fmt: skip
 viz.table(by_kind, {"kind": ("group", ""), "n": ("number", ","), "lower": ("lower the error", ".0%"),
-                    "mean": ("mean effect", "+.2%"), "worst": ("worst effect", "+.2%"), "l0": ("mean change of L0", "+.2f")})  # fmt: skip
+                    "mean": ("mean effect", "+.2%"), "worst": ("worst effect", "+.2%"), "l0": ("mean change of $L_0$", "+.2f")})  # fmt: skip
 
 # %% tags=["remove-input"]
 hurting = sorted(range(len(groups)), key=lambda n: -float(swaps.delta_mse[n]))[:3]
@@ -174,16 +179,16 @@ latents. {
 # %% [markdown]
 # ## The whole way
 #
-# Now the path. From each size to the next: insert the novel latents, always the one that helps most next; swap the groups, one by one, those of the highest cosine first; then *the rest*, the latents without a partner: put in what the large SAE has left, and take out what is left of the small one. At the end stands the large SAE and nothing else. Trained SAEs are points, and between two points lies a path.
+# Now the {term}`path`. From each size to the next: insert the novel latents, always the one that helps most next (the {term}`greedy order`); swap the groups, one by one, those of the highest cosine first; then *the rest*, the latents without a partner: put in what the large SAE has left, and take out what is left of the small one. At the end stands the large SAE and nothing else. Trained SAEs are points, and between two points lies a path; Figure 4.1 shows them all.
 #
-# The error is known after *every* move, exactly, and after one pass over the data no token is looked at again (`stitch.pool`). What that pass keeps is how much any two latents do the same on the same tokens, and how much each does of what is left over:
+# The error is known after *every* move, exactly, and after one pass over the data no token is looked at again. What it keeps is the {term}`pool` (`stitch.pool`): how much any two latents do the same on the same tokens, and how much each does of what is left over:
 #
-# $$ G_{ij} = d_i \cdot d_j \sum_t f_i(x_t)\, f_j(x_t), \qquad p_j = \sum_t f_j(x_t)\; r_t \cdot d_j. $$
+# $$ G_{ij} = d_i \cdot d_j \sum_t f_i(x_t)\, f_j(x_t), \qquad p_j = \sum_t f_j(x_t)\; r_t \cdot d_j. $$ (eq-pool)
 #
 # Putting latent $j$ in changes the SSE by $-2 p_j + G_{jj}$ and every $p_i$ by $-G_{ij}$; taking it out, by $2 p_j + G_{jj}$ and $G_{ij}$. (The decoder bias adds sums of the same kind.)
 
 # %% [markdown]
-# So that you can read the figures with the pointer, each latent gets its best fact (by F1, against the world's table) and the text that excites it most.
+# So that you can read the figures with the pointer, each latent gets its best {term}`fact` (by {term}`F1`, against the world's table) and the text that excites it most.
 
 # %% tags=["hide-input"]
 from canonlib.activations import documents
@@ -256,7 +261,7 @@ own), before it comes down to the larger SAE's. {
 }""")
 
 # %% [markdown]
-# The price of a dictionary is not its size alone but how many of its latents are active on a token.
+# The price of a dictionary is not its size alone but how many of its latents are active on a token ({term}`L0`, $L_0$). Figure 4.2 has it across.
 
 # %% tags=["hide-input"]
 chosen = [where for where, p in enumerate(paths) if p.small in (24, 32)] or [0]
@@ -273,16 +278,14 @@ viz.path_figure([walks(lambda p: p.l0)[n] for n in chosen], active, x="L0 (activ
 # %% [markdown]
 # ### The bias has to travel too
 #
-# An SAE's decoder bias belongs to its latents: it is what they don't have to say. If you exchange all latents and keep the small SAE's bias, the path does not end at the large SAE. So we follow three biases at once: the small SAE's; one that moves in a straight line to the large SAE's; and, at every point, the bias with the least error, which is the mean of what the latents leave (it costs nothing: that mean, too, is kept up to date). Only what is *added* travels. Each latent reads as it did before, for its encoder bias makes up for the change.
+# An SAE's decoder bias belongs to its latents: it is what they don't have to say. If you exchange all latents and keep the small SAE's bias, the path does not end at the large SAE. So we follow three biases at once: the small SAE's; one that moves in a straight line to the large SAE's; and, at every point, the bias with the least error, which is the mean of what the latents leave (it costs nothing: that mean, too, is kept up to date). Only what is *added* travels. Each latent reads as it did before, for its encoder bias makes up for the change. Table 4.3 compares where the three end.
 
-# %%
+# %% tags=["hide-input"]
 bias_rows = []
 for p in paths:
     last = {kind: float(mse[-1]) / p.mse_large for kind, mse in p.mse.items()}
     assert abs(last["travelling"] - 1) < 1e-6  # exactly the large SAE
     bias_rows.append({"pair": f"{p.small:,} → {p.large:,}", **last})
-
-# %% tags=["hide-input"]
 viz.table(bias_rows, {"pair": ("path", ""), "small": ("small SAE's bias", ".3f"), "travelling": ("travelling", ".3f"),
                       "best": ("best", ".3f")})  # fmt: skip
 
@@ -291,7 +294,11 @@ viz.table(bias_rows, {"pair": ("path", ""), "small": ("small SAE's bias", ".3f")
 #
 # ## Does the order matter?
 #
-# First, of insertions. Novel latents were inserted *greedily*: always the one that lowers the error most, given those before it. You could also go by the *effect* of each alone, by *cosine* (lowest first), or in any order.
+# First, of insertions. Novel latents were inserted *greedily*: always the one that lowers the error most, given those before it. You could also go by the *effect* of each alone, by *cosine* (lowest first), or in any order: Figure 4.3.
+#
+# :::{margin} The paper differs
+# The authors report a path on which the error falls at every step, and not the order of its swaps.
+# :::
 
 # %% tags=["hide-input"]
 from canonlib.pipeline.paths import INSERTIONS
@@ -314,7 +321,7 @@ mean error is lowest for {ranked[0]} ({area[ranked[0]]:.3f} of the small SAE's) 
 ({area[ranked[-1]]:.3f}). Steps that raise the error: {", ".join(f"{n} ({name})" for name, n in ups.items())}.""")
 
 # %% [markdown]
-# Now of the other moves, where the error climbed. So far they went as *planned*: groups from the highest cosine down, and the rest last. Instead, make at every step the move that costs least *then* (*greedy swaps*), whether it is a swap, a latent of the large SAE put in or one of the small SAE taken out (`stitch.greedy_moves`). The effect of every move left follows from the co-activations of the latents, so that choosing costs little. In a third order we let go of the plan altogether: insertions, too, come when they are best (*free*). And a fourth is a control: the same insertions, then groups of the same sizes, swapped as greedily, but with *random partners* dealt out to them.
+# Now of the other moves, where the error climbed. So far they went as *planned*: groups from the highest cosine down, and the rest last. Instead, make at every step the move that costs least *then* (*greedy swaps*), whether it is a swap, a latent of the large SAE put in or one of the small SAE taken out (`stitch.greedy_moves`). The effect of every move left follows from the co-activations of the latents, so that choosing costs little. In a third order we let go of the plan altogether: insertions, too, come when they are best (*free*). And a fourth is a control: the same insertions, then groups of the same sizes, swapped as greedily, but with *random partners* dealt out to them. Figure 4.4 follows one path in all four, Table 4.4 has all paths.
 
 # %% tags=["hide-input"]
 steep = max(paths, key=lambda p: p.climb)
@@ -358,7 +365,8 @@ by_word = {word: [row for row in climbs if row["family"] == word] for word in ("
 best_climb = [min(row["greedy-swaps"], row["free"]) for row in climbs]
 worst_climb = {word: max(row["greedy-swaps"] for row in rows) for word, rows in by_word.items()}
 halved = {word: sum(row["greedy-swaps"] < 0.5 * row["greedy"] for row in rows) for word, rows in by_word.items()}
-viz.say(f"""**Table 4.4.** How far the error climbs above the lowest before it, at most, on each path in four orders (ReLU: all
+display(
+    viz.say(f"""**Table 4.4.** How far the error climbs above the lowest before it, at most, on each path in four orders (ReLU: all
 tokens, BatchTopK: entity mentions). Choosing the swaps greedily takes away more than half of the climb in {
     " and ".join(f"{halved[word]} of {len(rows)} {word} paths" for word, rows in by_word.items())
 }; what is left is at most {" and ".join(f"{worst_climb[word]:.1%} ({word})" for word in by_word)}. {
@@ -371,35 +379,28 @@ tokens, BatchTopK: entity mentions). Choosing the swaps greedily takes away more
 }. With random partners the error climbs by {min(row["random-partners"] for row in climbs):.0%} to {
     max(row["random-partners"] for row in climbs):.0%}, further than with the groups' own in {
     sum(row["random-partners"] > row["greedy-swaps"] for row in climbs)
-} of the {len(climbs)} paths.""")
-
-# %% tags=["remove-input"]
-viz.claim_box(claim(run, "stitch-path"))
+} of the {len(climbs)} paths."""),
+    viz.claim_box(claim(run, "stitch-path")),
+)  # fmt: skip
 
 # %% [markdown]
 # ## What does the model lose?
 #
-# The squared error is the SAE's measure. The model's own is how well it predicts the next token when it has to work with the stitched SAE's output: the cross-entropy loss, here at every point of the paths with greedy swaps, and at a dozen points of the planned ones.
+# The squared error is the SAE's measure. The model's own is how well it predicts the next token when it has to work with the stitched SAE's output: the cross-entropy loss. Figure 4.5 shows it at every point of the paths with greedy swaps; Table 4.5 adds the planned ones, of which a dozen points were measured.
 
 # %% tags=["hide-input"]
 greedy_paths = run.paths("standard-all", "greedy-swaps")
 
 
-def loss_figure(some, across, **labels):
-    made, points = [], {}
-    for p in some:
-        at, values = [int(row["point"]) for row in p.ce], [row["ce_spliced"] for row in p.ce]
-        turn, texts, x = at.index(p.n_inserted), moves_of(p), across(p)[at]
-        made.append(viz.Walk(f"{p.small:,} → {p.large:,}", x, values, turn, turn, [texts[n] for n in at]))
-        points |= {p.small: (float(x[0]), values[0]), p.large: (float(x[-1]), values[-1])}
-    return viz.path_figure(made, points, y="next-token loss (nats)", alt="The model's loss along the paths.", **labels)
-
-
-display(
-    loss_figure(greedy_paths, lambda p: p.size, x="dictionary size (latents)", title="The model's loss along the paths"),
-    loss_figure([greedy_paths[n] for n in chosen], lambda p: p.l0, x="L0 (active latents per token)",
-                title="Two of them over the number of active latents"),
-)  # fmt: skip
+made, points = [], {}
+for p in greedy_paths:
+    at, values = [int(row["point"]) for row in p.ce], [row["ce_spliced"] for row in p.ce]
+    turn, texts, across = at.index(p.n_inserted), moves_of(p), p.size[at]
+    made.append(viz.Walk(f"{p.small:,} → {p.large:,}", across, values, turn, turn, [texts[n] for n in at]))
+    points |= {p.small: (float(across[0]), values[0]), p.large: (float(across[-1]), values[-1])}
+viz.path_figure(made, points, x="dictionary size (latents)", y="next-token loss (nats)",
+                title="The model's loss along the paths",
+                alt="The model's next-token loss against dictionary size along the paths with greedy swaps.")  # fmt: skip
 
 # %% tags=["hide-input"]
 losses = []
@@ -419,7 +420,7 @@ helped = sum(row["inserted"] < row["first"] for row in losses)
 raised, steps = (sum(row[key] for row in losses) for key in ("raised", "steps"))
 over = {w: sum(row[w] > 1.001 * max(row["inserted"], row["last"]) for row in losses) for w in ("planned", "greedy")}
 above = {w: sum(row[w] > row["first"] for row in losses) for w in ("planned", "greedy")}
-viz.say(f"""**Figures 4.5 and 4.6, Table 4.5.** Next-token loss in nats (without any SAE: {
+viz.say(f"""**Figure 4.5 and Table 4.5.** Next-token loss in nats (without any SAE: {
     paths[0].ce[0]["ce_clean"]:.3f}), best decoder
 bias at every point. Orange: insertions; dotted: all other moves, mixed by the greedy order. *Worst* is the highest loss between
 the last insertion and the end: at a dozen points of the planned path, at every point of the other. Inserting the novel latents
@@ -438,7 +439,11 @@ over more points, the worst loss is lower with greedy swaps in {
 # %% [markdown]
 # ## The best of all lists
 #
-# If latents can be carried from one SAE to another, nothing ties you to the SAEs that were trained. Take the latents of *all* sizes, and choose for every size the best dictionary you can put together: start from nothing, and from the trained SAE; always add the latent that lowers the error most; then exchange members as long as it helps. The authors' post calls such SAEs *Frankenstein SAEs*. We choose on training tokens and judge on tokens that neither training nor choice has seen.
+# If latents can be carried from one SAE to another, nothing ties you to the SAEs that were trained. Take the latents of *all* sizes, and choose for every size the best dictionary you can put together: start from nothing, and from the trained SAE; always add the latent that lowers the error most; then exchange members as long as it helps. The authors' post calls such SAEs {term}`Frankenstein SAEs <Frankenstein SAE>`. We choose on training tokens and judge, in Table 4.6, on tokens that neither training nor choice has seen.
+#
+# :::{margin} The paper differs
+# The authors' post finds them better than SAEs of the same size.
+# :::
 
 # %% tags=["hide-input"]
 gathered = run.gathered("standard-all")
@@ -482,7 +487,7 @@ that size. {
 # %% [markdown]
 # ## Doubt: would any partner do?
 #
-# If swapping did no harm for *any* partner, the groups would mean nothing. So take our pair's groups and deal their latents of the large SAE out among them at random, as for the grey line of Figure 4.4.
+# If swapping did no harm for *any* partner, the groups would mean nothing. So, as a {term}`control`, take our pair's groups and deal their latents of the large SAE out among them at random, as for the grey line of Figure 4.4.
 
 # %%
 from canonlib.pipeline.paths import dealt
@@ -503,7 +508,7 @@ viz.say(
 # %% [markdown]
 # ## Are the novel latents what the small SAE lacked?
 #
-# On GPT-2 nobody can say what a small SAE lacks. In the world we can: a fact is *lacking* when no latent of the small SAE detects it with an F1 above 0.7. For the family on entity mentions, how often is the fact or entity that a latent of the large SAE detects best (F1 above 0.7) one that the small SAE lacked? If novelty means news, more often for novel latents than for reconstruction latents.
+# On GPT-2 nobody can say what a small SAE lacks. In the world we can: a fact is *lacking* when no latent of the small SAE detects it with an F1 above 0.7. For the family on entity mentions, how often is the fact or entity that a latent of the large SAE detects best (F1 above 0.7) one that the small SAE lacked? If novelty means news, more often for novel latents than for reconstruction latents: Table 4.7.
 
 # %%
 from canonlib.pipeline.repeats import brought
@@ -544,7 +549,7 @@ five of each, what a novel latent detects was lacking more often than what a rec
 # %% [markdown]
 # ## Five seeds
 #
-# All of that is one training of each SAE. So we trained four sizes of both families from four more seeds, and measured everything again: other start weights, other batches, the same model and tokens. First the cosine, chapter 3's test for novelty, on each pair of these sizes.
+# All of that is one training of each SAE. So we trained four sizes of both families from four more {term}`seeds <seed>`, and measured everything again: other start weights, other batches, the same model and tokens. First the cosine, chapter 3's test for novelty, on each pair of these sizes, in Figure 4.6.
 
 # %%
 seeded = {"ReLU": run.repeats("standard-all-seeds"), "BatchTopK": run.repeats("batchtopk-entities-seeds")}
@@ -572,11 +577,11 @@ from canonlib.intervals import mean_interval
 
 auc_means = {f"{word} {pair}": mean_interval(v) for word, of in aucs.items() for pair, v in of.items()}
 weakest = min(auc_means, key=lambda name: auc_means[name].mean)
-viz.say(f"""**Figure 4.7.** Dots: one seed each. Diamonds: their mean, with a 95% interval of the mean (Student's $t$). The weakest pair is {weakest}, with an
+viz.say(f"""**Figure 4.6.** {{term}}`AUC` of the max cosine as a test for novelty. Dots: one seed each. Diamonds: their mean, with a 95% interval of the mean (Student's $t$). The weakest pair is {weakest}, with an
 AUC of {auc_means[weakest]}.""")
 
 # %% [markdown]
-# Then the question above, whether novel latents bring what was lacking, for both architectures.
+# Then the question of Table 4.7, whether novel latents bring what was lacking, for both architectures: Figure 4.7.
 
 # %% tags=["hide-input"]
 from canonlib.claims.stitching import ENOUGH
@@ -597,7 +602,7 @@ viz.seed_dots(list(brings["novel"]), {side: list(of.values()) for side, of in br
 # %% tags=["remove-input"]
 quiet = [word for word, n in spoken.items() if n < ENOUGH]
 
-viz.say(f"""**Figure 4.8.** Of the latents that detect a fact or an entity on mentions (F1 above 0.7), the share whose fact or entity
+viz.say(f"""**Figure 4.7.** Of the latents that detect a fact or an entity on mentions (F1 above 0.7), the share whose fact or entity
 the smaller SAE lacked, in the family with most such latents; no dot where a seed has none. Over all seeds and pairs {
     " and ".join(f"{n} novel {word} latents" for word, n in spoken.items())
 } detect one. Novel latents are ahead of reconstruction latents by {
@@ -611,7 +616,7 @@ the smaller SAE lacked, in the family with most such latents; no dot where a see
 }""")
 
 # %% [markdown]
-# And the other measures in one table. One is new: are the latents that a size finds the same from seed to seed? A latent of the larger SAE is *shared* when another seed's SAE has it too (matched one to one, with decoder and encoder cosines of at least 0.7).
+# And the other measures in Table 4.8. One is new, and it is the demand {eq}`eq-unique`: are the latents that a size finds the same from seed to seed? A latent of the larger SAE is a {term}`shared latent` when another seed's SAE has it too (matched one to one, with decoder and encoder cosines of at least 0.7).
 
 # %% tags=["hide-input"]
 measures = {
@@ -641,7 +646,8 @@ fell = sum(row["mse_all_novel"] < 1 for row in every)
 rose = {word: sum(row["rises"]["greedy"] > 0 for row in rows) for word, rows in seeded.items()}
 helped_ce = sum(row["ce_all_novel"] < row["ce_small"] for row in every)
 parts = {word: list(by_pair(rows, lambda row: row["shared"]).values()) for word, rows in seeded.items()}
-viz.say(f"""**Table 4.8.** Means over five seeds, with a 95% interval in the first three columns (MSE: with all novel latents inserted, as a
+display(
+    viz.say(f"""**Table 4.8.** Means over five seeds, with a 95% interval in the first three columns (MSE: with all novel latents inserted, as a
 share of the small SAE's) and the range over seeds in the others. Inserting all novel latents lowers the error in {
     fell
 } of {len(every)} cases and the next-token loss in {
@@ -652,10 +658,9 @@ in {rose["ReLU"]} of {len(seeded["ReLU"])} ReLU paths and {rose["BatchTopK"]} of
 } BatchTopK paths: these are doublings, with more to insert than between the neighbouring sizes
 above. From the smallest to the largest pair the shared part goes from {
     " and ".join(f"{sum(p[0]) / len(p[0]):.0%} to {sum(p[-1]) / len(p[-1]):.0%} ({w})" for w, p in parts.items())
-}: which latents a size finds depends on the start.""")
-
-# %% tags=["remove-input"]
-display(*(viz.claim_box(claim(run, name)) for name in ("stitch-news", "unique-seeds")))
+}: which latents a size finds depends on the start."""),
+    *(viz.claim_box(claim(run, name)) for name in ("stitch-news", "unique-seeds")),
+)  # fmt: skip
 
 # %% [markdown]
 # ## The paper and us
@@ -664,48 +669,104 @@ display(*(viz.claim_box(claim(run, name)) for name in ("stitch-news", "unique-se
 #
 # ## Exercises
 #
-# **1. Find a split** (easy, 10 minutes). Which group at threshold 0.7 replaces one latent by the most? Do its latents fire on different tokens, as parts of a split should?
+# ### Exercise 4.1: Find a split
 #
+# *Easy, 10 minutes.* Which group at threshold 0.7 replaces one latent by the most? Give its latents of the large SAE. Do they fire on different tokens, as parts of a split should?
+
+# %%
+answer_4_1 = None  # yours: latents of the large SAE
+exercises.check_widest_split(answer_4_1, groups)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `Group.into` holds the latents of the large SAE. Two latents that divide one latent's tokens between them rarely fire together.
+# `Group.kind` of a split is "1-n", and `Group.into` holds the latents of the large SAE. Two latents that divide one latent's tokens between them rarely fire together.
 #
 # </details>
 #
-# **Solution.**
+# <details><summary>Solution</summary>
+#
+# The cell below finds the group, and counts the tokens of the parent, of each part, and of two parts at once. If the last number is small beside the others, the parts divide the tokens; if not, they are two wordings that are used together.
+#
+# </details>
 
 # %% tags=["hide-cell"]
-splits = [g for g in groups if g.kind == "1-n"] or groups
-widest = max(splits, key=lambda g: len(g.into))
+widest = max((g for g in groups if g.kind == "1-n"), key=lambda g: len(g.into))
 on = large.encode(x)[:, list(widest.into)] > 0
 parent = small.encode(x)[:, list(widest.out)].amax(1) > 0
 print(f"latents {widest.out} → {widest.into}, highest cosine {widest.cosine:.2f}")
-print(
-    f"tokens: parent {int(parent.sum()):,}, parts {[int(n) for n in on.sum(0)]}, two at once {int((on.sum(1) > 1).sum()):,}"
-)
+print(f"tokens: parent {int(parent.sum()):,}, parts {[int(n) for n in on.sum(0)]}")
+print(f"two at once {int((on.sum(1) > 1).sum()):,}")
+said = exercises.check_widest_split(widest, groups)
+assert said
+said
 
 # %% [markdown]
-# **2. The best 256** (medium, 15 minutes). Put together the best dictionary of 256 latents from the SAEs on entity mentions. Where do its latents come from, and does it beat the trained SAE of 256 latents on mentions that you did not choose on?
+# ### Exercise 4.2: The best 256
 #
+# *Medium, 15 minutes.* Put together the best dictionary of 256 latents from the SAEs on entity mentions. Where do its latents come from, and does it beat the trained SAE of 256 latents on mentions that you did not choose on? Give the SAE; the check measures it on the mentions set aside for evaluation.
+
+# %%
+by_library = next(row for row in run.gathered("batchtopk-entities") if row["size"] == 256)
+trained = run.family("batchtopk-entities").sae(256)
+
+answer_4_2 = None  # yours: an SAE
+exercises.check_gathered(answer_4_2, trained, mentions.activations, by_library)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
-# A `pool` of all SAEs on training mentions (`run.data.rows("train", "entities").sample(8_000)`), then `frankenstein`; judge with `reconstruction` on `run.data.eval.only("entities")`.
+# A `pool` of all SAEs on training mentions (`run.data.rows("train", "entities").sample(8_000)`), then `frankenstein`.
 #
 # </details>
 #
-# **Solution.**
+# <details><summary>Solution</summary>
+#
+# The more tokens you choose on, the better the choice holds on others; the library takes 100,000. What the gathered dictionary gains over the trained one is small either way, as in Table 4.6.
+#
+# </details>
 
 # %% tags=["hide-cell"]
-row = next(row for row in run.gathered("batchtopk-entities") if row["size"] == 256)
-print(f"from each size: { {int(n): len(latents) for n, latents in row['latents'].items()} }")
-print(
-    f"MSE gathered {row['mse']:.4f}, trained {row['mse_trained']:.4f}; L0 {row['l0']:.2f} and {row['l0_trained']:.2f}"
-)
+from canonlib.stitch import frankenstein
+
+entity_saes = run.family("batchtopk-entities").saes()
+chosen_on = run.data.rows("train", "entities").sample(8_000)
+best = frankenstein(pool(list(entity_saes.values()), chosen_on), 256)
+print("from each size:", {n: len(taken) for n, taken in zip(entity_saes, best.latents, strict=True)})
+print("the library's: ", {int(n): len(taken) for n, taken in by_library["latents"].items()})
+said = exercises.check_gathered(best, trained, mentions.activations, by_library)
+assert said
+said
 
 # %% [markdown]
-# **3. When does a swap hurt?** (harder, pencil). A latent of the small SAE with direction $d$ fires with strength $f$ on a token; the large SAE's partner fires with the same strength and direction $d'$ of the same length, at cosine $c$. By how much does the swap change that token's squared error, if the residual $r$ is orthogonal to both? What if the residual points along $d' - d$?
+# ### Exercise 4.3: When does a swap hurt?
 #
-# **Solution.** Here $v = f (d - d')$, and $|v|^2 = 2 f^2 (1 - c)$. With $r$ orthogonal to both the change is all of that: at $c = 0.7$ a swap costs $0.6\, f^2$, which is why a threshold of 0.7 is no licence. If $r$ points along $d' - d$, then $r \cdot v = -f |r| |d - d'|$, and the swap pays as long as $|r| > \tfrac12 f |d - d'|$: a swap is a gain when the small SAE's latent was *nearly* the right one and its residual says what was missing.
+# *Hard, 15 minutes, pencil.* A latent of the small SAE with direction $d$ fires with strength $f$ on a token; the large SAE's partner fires with the same strength and a direction $d'$ of the same length, 1, at cosine $c$. By how much does the swap change that token's squared error, if the residual $r$ is orthogonal to both? For the check take $f = 2$ and $c = 0.7$. What if the residual points along $d' - d$?
+
+# %%
+answer_4_3 = None  # yours
+exercises.check_swap_cost(answer_4_3, strength=2, cosine=0.7)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Write down $v$ of {eq}`eq-swap` for this one token, and its length.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# Here $v = f (d - d')$, and $|v|^2 = 2 f^2 (1 - c)$. With $r$ orthogonal to both the change is all of that: at $c = 0.7$ a swap costs $0.6\, f^2$, which is why a threshold of 0.7 is no licence. If $r$ points along $d' - d$, then $r \cdot v = -f |r| |d - d'|$, and the swap pays as long as $|r| > \tfrac12 f |d - d'|$: a swap is a gain when the small SAE's latent was *nearly* the right one and its residual says what was missing.
+#
+# </details>
+
+# %% tags=["hide-cell"]
+r, d = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([1.0, 0.0, 0.0])  # the residual is orthogonal to both
+partner = torch.tensor([0.7, (1 - 0.7**2) ** 0.5, 0.0])
+change = (r + 2 * d - 2 * partner).square().sum() - r.square().sum()
+said = exercises.check_swap_cost(change, strength=2, cosine=0.7)
+assert said
+said
 
 # %% [markdown]
 # ## Summary
@@ -722,10 +783,12 @@ somewhere in {sum(rose.values())} of {len(every)} paths over five seeds. The oth
         max(climb):.0%} as planned; taken greedily, by {worst_climb["ReLU"]:.1%} (ReLU) and {
         worst_climb["BatchTopK"]:.1%} (BatchTopK) at most."""),
     viz.say(f"""- Dictionaries gathered from all sizes beat the trained ones of equal size by more than 0.1% at {
-        won["ReLU"]} of {tried_sizes["ReLU"]} sizes (ReLU) and {won["BatchTopK"]} of {tried_sizes["BatchTopK"]} (BatchTopK)."""),
-    viz.say(f"""- Of the latents that detect a fact, the novel ones' was lacking more often (by {ahead[most_spoken].points} percentage
+        won["ReLU"]} of {tried_sizes["ReLU"]} sizes (ReLU) and {won["BatchTopK"]} of {tried_sizes["BatchTopK"]} (BatchTopK).
+Of the latents that detect a fact, the novel ones' was lacking more often (by {ahead[most_spoken].points} percentage
 points, {most_spoken}). SAEs that differ in their seed alone share only part of their latents."""),
 )  # fmt: skip
 
 # %% [markdown]
-# **Next:** dictionaries lack latents and share latents. Are the latents themselves whole? [Are latents atoms?](05-meta-saes.ipynb)
+# ## Next
+#
+# Dictionaries lack latents and share latents. Are the latents themselves whole? [Are latents atoms?](05-meta-saes.ipynb)
