@@ -19,7 +19,7 @@
 # >
 # > **Time.** 25 minutes to read, half a minute to run once the SAEs are there.
 # >
-# > **Hardware.** Two CPU cores and 2 GB of memory; no GPU.
+# > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
 # >
 # > **Read before.** [Training SAEs](02-training.ipynb). [Chapter 3](03-stitching.ipynb) is not needed.
 # >

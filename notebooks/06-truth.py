@@ -19,7 +19,7 @@
 # >
 # > **Time.** 25 minutes to read, half a minute to run once the earlier chapters have run.
 # >
-# > **Hardware.** Two CPU cores and 2 GB of memory; no GPU.
+# > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
 # >
 # > **Read before.** [What is Einstein made of?](05-meta-saes.ipynb).
 # >
@@ -196,9 +196,9 @@ viz.say(f"""In the fold by hand {len(pairs)} things are said, {hits / max(len(pa
 # The floor is made of lists that were never meant to have meaning, our {term}`controls <control>`: random directions,
 # principal components, the centres of a $k$-means clustering, rows drawn at random. And one list has every right to compete:
 # the latents of a smaller SAE. A list has no encoder to say who has which part, so rows are written by {term}`pursuit`. For
-# a row $d$, the mean row $\bar d$ and parts $p_1, p_2, \dots$ it looks for
+# a row $d$, the mean row $\bar d$ and parts $u_1, u_2, \dots$ it looks for
 #
-# $$ \min_{a} \Big| d - \bar d - \sum_i a_i\, p_i \Big|^2 \quad \text{with all } a_i \ge 0 \text{ and at most } k \text{ of them above } 0 , $$ (eq-pursuit)
+# $$ \min_{a} \Big| d - \bar d - \sum_i a_i\, u_i \Big|^2 \quad \text{with all } a_i \ge 0 \text{ and at most } k \text{ of them above } 0 , $$ (eq-pursuit)
 #
 # greedily: the part that fits best, then the next best for what is left, all coefficients fitted anew each time. The
 # meta-SAE's directions are written that way too ("meta-latents by pursuit"), beside the meta-SAE with its own encoder
