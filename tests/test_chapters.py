@@ -22,8 +22,8 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.py"))
 CARD = ("What you will be able to say at the end", "Time", "Hardware", "Read before", "May be skipped")
 LAST = ("The paper and us", "Exercises", "Summary", "Next")
 TIME = re.compile(r"\*\*Time\.\*\* (\d+) minutes to read, (.+?) to run")
-EFFORT = re.compile(r"^\*(Easy|Medium|Hard), \d+ minutes[^*]*\.\*")
-CAPTION = re.compile(r"\*\*(Figure|Table) (\d+)\.(\d+)\.\*\*")
+EFFORT = re.compile(r"^\*(Easy|Medium|Hard), (\d+) minutes[^*]*\.\*")
+CAPTION = re.compile(r"\*\*((?:Figure|Table)s? \d[^*]*)\.\*\*")
 MENTION = re.compile(r"\b(Figure|Table)s? (\d+\.\d+(?:(?:, | and | or | to )\d+\.\d+)*)")
 LABEL = re.compile(r"\$\$ \(([\w-]+)\)\s*$", re.MULTILINE)
 REFERENCE = re.compile(r"\{eq\}`([\w-]+)`")
@@ -138,18 +138,24 @@ def check_is_used(asked: str, body: Cells, solved: list[int]) -> list[str]:
     return [] if good else [f"has a solution that does not show {name[1]} pass"]
 
 
+def mentions(prose: str) -> list[str]:
+    """Figures and tables by kind and number, in order: "Tables 3.5 and 3.6" are two."""
+    listed = MENTION.findall(" ".join(prose.split()))
+    return [f"{kind} {n}" for kind, numbers in listed for n in re.findall(r"\d+\.\d+", numbers)]
+
+
 def captions(cells: Cells, chapter: int) -> list[str]:
     """Figures and tables in order, each mentioned outside its own caption."""
     found, whole = [], text(cells)
-    marks = CAPTION.findall(whole)
+    marks = [(mark, mentions(mark)) for mark in CAPTION.findall(whole)]
     for kind in ("Figure", "Table"):
-        mine = [(int(a), int(b)) for k, a, b in marks if k == kind]
-        if mine != [(chapter, n) for n in range(1, len(mine) + 1)]:
-            found.append(f"{kind.lower()}s are numbered {', '.join(f'{a}.{b}' for a, b in mine)}")
-    for kind, a, b in marks:
-        rest = re.sub(rf'\*\*{kind} {a}\.{b}\.\*\*.*?(\n\s*\n|"""|\Z)', "", whole, flags=re.DOTALL)
-        said = {f"{k} {n}" for k, ns in MENTION.findall(" ".join(rest.split())) for n in re.findall(r"\d+\.\d+", ns)}
-        found += [] if f"{kind} {a}.{b}" in said else [f"{kind} {a}.{b} is mentioned nowhere but in its caption"]
+        mine = [name for _, names in marks for name in names if name.startswith(kind)]
+        if mine != [f"{kind} {chapter}.{n}" for n in range(1, len(mine) + 1)]:
+            found.append(f"captions in this order: {', '.join(mine)}")
+    for mark, names in marks:
+        rest = re.sub(rf'\*\*{re.escape(mark)}\.\*\*.*?(\n\s*\n|"""|\Z)', "", whole, flags=re.DOTALL)
+        said = mentions(rest)
+        found += [f"{name} is mentioned nowhere but in its caption" for name in names if name not in said]
     return found
 
 
@@ -163,7 +169,7 @@ def pictures(cells: Cells, chapter: int) -> list[str]:
         if drawn and "hide-cell" not in cell.metadata.get("tags", []):  # a solution's figure needs no number
             found += [f"{waiting} has no caption"] if waiting else []
             waiting = drawn[-1].func.attr
-        if re.search(r"\*\*Figure \d+\.\d+\.\*\*", cell.source):
+        if any("Figure" in mark for mark in CAPTION.findall(cell.source)):
             waiting = ""
     return found + ([f"{waiting} has no caption"] if waiting else [])
 
@@ -218,6 +224,16 @@ def test_chapter_has_an_equation_to_refer_to_and_words_of_the_glossary(chapter: 
     assert len(set(TERM.findall(source))) >= 4, "fewer than four words link to the glossary"
 
 
+@pytest.mark.parametrize("page", ["intro", "performance"])
+def test_other_pages_number_and_mention_their_figures_and_tables(page: str) -> None:
+    whole = " ".join(text(jupytext.read(ROOT / "notebooks" / f"{page}.py").cells).split())
+    marks = re.findall(r"\*\*(Figure|Table) (\d+)\.?\*\*", whole)
+    for kind in ("Figure", "Table"):
+        numbers = [int(n) for k, n in marks if k == kind]
+        assert numbers == list(range(1, len(numbers) + 1)), kind
+    assert marks and [f"{k} {n}" for k, n in marks if not re.search(rf"(?<!\*){k} {n}\b", whole)] == []
+
+
 def test_equations_and_words_of_the_book_resolve() -> None:
     every = pages()
     assert equations(every) == []
@@ -227,13 +243,22 @@ def test_equations_and_words_of_the_book_resolve() -> None:
     ] == []
 
 
-def test_reading_page_gives_every_chapters_minutes() -> None:
+def test_reading_page_gives_every_chapters_title_and_minutes() -> None:
     rows = (ROOT / "book" / "reading.md").read_text()
     for chapter in CHAPTERS:
-        said = TIME.search(jupytext.read(chapter).cells[0].source.replace("\n> ", " "))
-        row = re.search(rf"\]\({chapter.stem}\.ipynb\) \| (\d+) \|", rows)
-        assert said and row, chapter.name
+        first = jupytext.read(chapter).cells[0].source
+        said, title = TIME.search(first.replace("\n> ", " ")), first.splitlines()[0].removeprefix("# ")
+        row = re.search(rf"\]\({chapter.stem}\.ipynb\) \| (\d+) \| (\d+) \|", rows)
+        assert said and row and f"[{title}]({chapter.stem}.ipynb)" in rows, chapter.name
         assert said[1] == row[1], f"{chapter.name} says {said[1]} minutes, reading.md {row[1]}"
+        effort = sum(int(EFFORT.match(body[0].source.strip())[2]) for _, body in tasks(jupytext.read(chapter).cells))
+        assert effort == int(row[2]), f"the exercises of {chapter.name} take {effort} minutes, reading.md says {row[2]}"
+
+
+def test_reading_page_shows_the_colours_of_the_figures() -> None:
+    page = (ROOT / "book" / "reading.md").read_text()
+    colors = [viz.SMALL, viz.LARGE, viz.META, viz.TRUTH, viz.CONTROL, viz.SIZE_RAMP[0], viz.SIZE_RAMP[-1]]
+    assert [color for color in colors if f"color:{color}" not in page] == []
 
 
 SOUND = '''# %% [markdown]
@@ -344,7 +369,7 @@ def test_a_sound_chapter_has_no_finding() -> None:
     ("answer_9_1 = None", "answer = None", "no exercise has a check"),
     ("answer_9_1)\n", "answer_9_1)\nx = 1\n", "exercise 9.1 does not end its cell"),
     ("assert solution", "solution", "exercise 9.1 has a solution that does not show check_one pass"),
-    ("**Figure 9.2.**", "**Figure 9.3.**", "figures are numbered 9.1, 9.3"),
+    ("**Figure 9.2.**", "**Figure 9.3.**", "captions in this order: Figure 9.1, Figure 9.3"),
     ("Figures 9.1 and 9.2", "Figures 9.2 and 9.3", "Figure 9.1 is mentioned nowhere"),
     (', alt="a line"', "", "line_by_size has no alt text"),
     ("**Figure 9.1.** A line, unlike Figure 9.3.", "A line, Figure 9.1.", "line_by_size has no caption"),
