@@ -46,7 +46,7 @@ run = Run(tiers.get(tier, seed=seed), progress=False)
 # %% [markdown]
 # ## One latent, one direction
 #
-# We take the SAE on mentions of an {term}`entity` that [chapter 2](02-training.ipynb) trained, and ask for the
+# We take the {term}`SAE` on mentions of an {term}`entity` that [chapter 2](02-training.ipynb) trained, and ask for the
 # {term}`latent` that detects Einstein. We say that a latent *answers to* an entity when it detects it with an {term}`F1`
 # above 0.5, a lower bar than for a {term}`latent of its own` (0.7). Not every entity has such a latent, so the cell takes
 # the best-known person who has one. (It must also have at least one part, in a sense that we come to; a few latents have
@@ -70,7 +70,7 @@ of {person}: {known}.""")
 
 # %% [markdown]
 # The model knows several facts; the latent is one arrow. Is it one thing? A first hint comes from its neighbours. Take
-# every latent that answers to an entity (on held-out text), the *entity latents*, and those of them whose directions have
+# every latent that answers to an entity (on held-out text), the {term}`entity latents <entity latent>`, and those of them whose directions have
 # the highest cosine with ours. Table 5.1 lists them.
 
 # %%
@@ -625,7 +625,7 @@ base SAE was trained on entity mentions. If the name of a part is right, the *ot
 #
 # On your own model there is no table of facts. Two things can always be looked at: the texts in which the latents that
 # use a meta-latent are most active, and the words that its direction would raise if it were written to the output (the
-# *logit lens*). Table 5.7 has both, beside what the fact table says.
+# {term}`logit lens`). Table 5.7 has both, beside what the fact table says.
 
 # %%
 from canonlib.activations import documents

@@ -155,7 +155,7 @@ viz.fact_heatmap(
 #
 # $$ \text{chance} = \frac{1}{|S|} \sum_{(j, m) \in S} P\big(\text{name}(m) \text{ holds} \mid \text{kind of } j\big) , $$ (eq-name-chance)
 #
-# and *times chance* (the lift) is precision over chance. Here is one fold by hand.
+# and {term}`times chance` (the lift) is precision over chance. Here is one fold by hand.
 
 # %%
 from canonlib.meta import name_meta_latents, rare_facts, score_parts
@@ -312,7 +312,7 @@ pursuit instead of its own encoder, the meta-SAE's directions say {recalls[pursu
 # ## Which facts are never found, and why?
 #
 # A fact may be missed because it is not in the directions at all, or because it is there and no part holds it. A linear
-# probe tells the two apart: trained on the directions of some entities' latents, can it tell of others whether the fact
+# {term}`probe` tells the two apart: trained on the directions of some entities' latents, can it tell of others whether the fact
 # holds? (Ridge classification within people or within cities; an {term}`AUC` of one half is guessing.) In Figure 6.4, facts
 # far to the right are in the directions, and facts high up are held by a part.
 

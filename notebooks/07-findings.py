@@ -193,7 +193,7 @@ size have more than {max(n_own)} of the {len(facts)} facts a latent of their own
 # %% [markdown]
 # ## The three questions
 #
-# Every claim of this book is computed from the run's results by one short function that also holds what would count as agreement. So the words below follow from the data; with another seed they may change.
+# Every {term}`claim` of this book is computed from the run's results by one short function that also holds what would count as agreement. So the words below follow from the data; with another seed they may change.
 
 # %%
 claims = compute(run)
