@@ -17,7 +17,9 @@
 # > meta-SAE finds such parts, which controls you must see before you believe in them, and how to look at a part where
 # > nobody knows the truth. Whether the parts *are* the truth is [the next chapter](06-truth.ipynb).
 # >
-# > **Time.** 25 minutes to read, half a minute to run on two CPU cores once the SAEs are there.
+# > **Time.** 25 minutes to read, half a minute to run once the SAEs are there.
+# >
+# > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
 # >
 # > **Read before.** [Training SAEs](02-training.ipynb). [Chapter 3](03-stitching.ipynb) is not needed.
 # >
@@ -33,7 +35,7 @@ from collections import Counter
 import torch
 from IPython.display import display
 
-from canonlib import tiers, viz
+from canonlib import exercises, tiers, viz
 from canonlib.claims.compute import claim
 from canonlib.claims.meta import over_seeds
 from canonlib.pipeline import Run, metastage
@@ -44,10 +46,11 @@ run = Run(tiers.get(tier, seed=seed), progress=False)
 # %% [markdown]
 # ## One latent, one direction
 #
-# We take the SAE on entity mentions that [chapter 2](02-training.ipynb) trained, and ask for the latent that detects
-# Einstein. We say that a latent *answers to* an entity when it detects it with an F1 above 0.5, a lower bar than for a
-# "latent of its own" (0.7). Not every entity has such a latent, so the cell takes the best-known person who has one. (It
-# must also have at least one part, in a sense that we come to; a few latents have none.)
+# We take the {term}`SAE` on mentions of an {term}`entity` that [chapter 2](02-training.ipynb) trained, and ask for the
+# {term}`latent` that detects Einstein. We say that a latent *answers to* an entity when it detects it with an {term}`F1`
+# above 0.5, a lower bar than for a {term}`latent of its own` (0.7). Not every entity has such a latent, so the cell takes
+# the best-known person who has one. (It must also have at least one part, in a sense that we come to; a few latents have
+# none.)
 
 # %%
 from canonlib.world import table
@@ -62,12 +65,13 @@ latent = own[person]
 # %% tags=["hide-input"]
 known = ", ".join(f"{a} {v}" for a, v in table.facts(person).items())
 viz.say(f"""The person is **{person}**, whose latent is number {latent} of {len(base.W_dec):,}. The latent has one
-direction, a row of {base.W_dec.shape[1]} numbers. The fact table says of {person}: {known}.""")
+{{term}}`direction <decoder direction>`, a row of {base.W_dec.shape[1]} numbers. The table of {{term}}`facts <fact>` says
+of {person}: {known}.""")
 
 # %% [markdown]
 # The model knows several facts; the latent is one arrow. Is it one thing? A first hint comes from its neighbours. Take
-# every latent that answers to an entity (on held-out text), and list those whose directions have the highest cosine with
-# ours.
+# every latent that answers to an entity (on held-out text), the {term}`entity latents <entity latent>`, and those of them whose directions have
+# the highest cosine with ours. Table 5.1 lists them.
 
 # %%
 from canonlib.compare import decoder_directions, nearest
@@ -93,7 +97,9 @@ viz.table(rows[:6], columns)
 
 # %% [markdown]
 # **Table 5.1.** The entity latents nearest to ours, and the facts that the two entities share. (An
-# entity may have two latents that answer to it.) Neighbours share facts, but usually several at once, and some of them (such as the
+# entity may have two latents that answer to it.)
+#
+# Neighbours share facts, but usually several at once, and some of them (such as the
 # pronoun) with half the world: a cosine cannot tell *what* two arrows have in common.
 
 # %% [markdown]
@@ -101,28 +107,31 @@ viz.table(rows[:6], columns)
 #
 # Here is a test that needs no opinion. Stack the directions of all latents into a matrix and ask a second, much
 # smaller autoencoder to rebuild every row from about four parts out of a short list. If latents were atoms, this
-# should go no better than on arrows that have no parts to share; such arrows will be the controls. The second autoencoder is a **meta-SAE**, its latents are
-# **meta-latents**, and it never sees an activation: its data are the rows of `W_dec`. (Rows of latents that never
-# fire in training are left out: such a latent keeps the direction it started with, which says nothing about the model.)
+# should go no better than on arrows that have no parts to share; such arrows will be the {term}`controls <control>`. The
+# second autoencoder is a {term}`meta-SAE`, its latents are {term}`meta-latents <meta-latent>`, and it never sees an
+# {term}`activation`: its data are the rows of `W_dec`. (Rows of latents that never fire in training are left out: such a
+# latent keeps the direction it started with, which says nothing about the model. They are some of the
+# {term}`dead latents <dead latent>`.)
 #
 # Write $d$ for a decoder direction of length 1. The meta-SAE rebuilds it as
 #
-# $$ \hat d = b + \sum_m a_m(d)\, u_m , $$
+# $$ \hat d = b + \sum_m a_m(d)\, u_m $$ (eq-meta-sae)
 #
-# where $a_m(d)$ is $z_m$ if $z_m > \theta$ and 0 otherwise, with
+# with
 #
-# $$ z_m = \mathrm{ReLU}\big(w_m \cdot (d - b) + c_m\big) . $$
+# $$ z_m = \mathrm{ReLU}\big(w_m \cdot (d - b) + c_m\big), \qquad a_m(d) = z_m \text{ if } z_m > \theta, \text{ else } 0 . $$ (eq-meta-activation)
 #
 # Here $u_m$ is the direction of meta-latent $m$ (length 1), $w_m$ and $c_m$ are its encoder weights and bias, $b$ is
-# the decoder bias, and $a_m(d)$ is how much of $u_m$ goes into $d$. The threshold
-# $\theta \ge 0$ is what makes the sum short. In training, BatchTopK picks it anew for each batch, so that four times
-# as many activations pass as there are rows in the batch; afterwards one $\theta$ is kept for good. So four meta-latents
-# are active *on average*; a single row may use one or eight.
+# the decoder bias, and $a_m(d)$ is how much of $u_m$ goes into $d$. Compare the SAE itself, where the activation $x$ has
+# the place of $d$: the same sum, one floor down. The {term}`threshold` $\theta \ge 0$ is what makes the sum short. In
+# training, {term}`BatchTopK` picks it anew for each batch, so that four times as many activations pass as there are rows
+# in the batch; afterwards one $\theta$ is kept for good. So four meta-latents are active *on average*; a single row may
+# use one or eight.
 
 # %% [markdown]
 # ## By hand, then by library
 #
-# The equation takes four lines. We encode the row of our latent and rebuild it.
+# Equations {eq}`eq-meta-sae` and {eq}`eq-meta-activation` take four lines. We encode the row of our latent and rebuild it.
 
 # %%
 meta = run.meta.meta
@@ -152,12 +161,12 @@ an arrow of length {float((d_hat - b).norm()):.2f}.""")
 # %% [markdown]
 # ## Does it work on all rows?
 #
-# We score the meta-SAE by the variance that it explains, over the rows $d_1, \dots, d_n$ of all latents that fire, with
-# mean $\bar d$:
+# We score the meta-SAE by the {term}`variance that it explains <meta explained variance>`, over the rows
+# $d_1, \dots, d_n$ of all latents that fire, with mean $\bar d$:
 #
-# $$ 1 - \frac{\sum_j |d_j - \hat d_j|^2}{\sum_j |d_j - \bar d|^2}. $$
+# $$ \text{variance explained} = 1 - \frac{\sum_j |d_j - \hat d_j|^2}{\sum_j |d_j - \bar d|^2}. $$ (eq-meta-variance)
 #
-# Zero means no better than the mean direction; one is perfect.
+# Zero means no better than the mean direction; one is perfect. By hand, for all rows:
 
 # %%
 live = directions[alive]
@@ -176,9 +185,13 @@ assert abs(explained - run.meta.summary["variance_explained"]) < 1e-4
 # - **Gaussian rows**: drawn with the mean and the covariance of the real rows, then scaled to length 1. They lie near the
 #   same few dimensions, as strongly, and share nothing else: a Gaussian cloud has no particular parts.
 #
-# And one SAE says little as well. So all of this was done five times, each time with a base SAE of another seed and
-# meta-SAEs of that seed. Scored *in sample*, a row is among those trained on, as in the paper; *held out*, it is one of
-# a fifth that a second meta-SAE, trained on the others, has not seen.
+# And one SAE says little as well. So all of this was done five times, each time with a base SAE of another {term}`seed`
+# and meta-SAEs of that seed. Scored *in sample*, a row is among those trained on, as in the paper; *held out*, it is one
+# of a fifth that a second meta-SAE, trained on the others, has not seen. Figure 5.1 shows each seed.
+#
+# :::{margin} The paper differs
+# It reports 55.47%, in sample, for 2,304 meta-latents on 49,152 rows of GPT-2 small.
+# :::
 
 # %% tags=["hide-input"]
 each = [run.meta_of(s).summary for s in metastage.seeds(run.tier)]
@@ -202,8 +215,9 @@ viz.seed_dots(
 # %% [markdown]
 # **Figure 5.1.** Variance explained by a meta-SAE of the same recipe on four sets of rows: a dot for each seed, the mean
 # with its 95% interval beside them.
-#
-# How few are the dimensions? Principal components answer without any training: the first one is the line that keeps most
+
+# %% [markdown]
+# The step from the Gaussian rows to the decoder rows is small beside the step from the shuffled ones. How few are the dimensions? Principal components answer without any training: the first one is the line that keeps most
 # of the variance of the rows, the first two are the best plane, and so on.
 
 # %%
@@ -239,7 +253,8 @@ meta-latents has fewer parts than its size says.""")
 # %% [markdown]
 # ## How much it depends on what you choose
 #
-# "Variance explained" is one number for one choice of size, of k and of rows. Here are others, in sample and held out.
+# "Variance explained" is one number for one choice of size, of $k$ (how many meta-latents are active on a row, on
+# average) and of rows. Table 5.2 has others, in sample and held out.
 
 # %%
 sweep = run.meta_sweep["sweep"]
@@ -279,7 +294,7 @@ and rows held out, tells little.**""")
 # %% [markdown]
 # The recipe matters too, and the sources disagree on learning rate, batch and length: the paper, the
 # [post](bibliography.md) and the configuration of the released weights each say something else. The library has each as
-# a named recipe, and SAEBench's beside them.
+# a named {term}`recipe`, and SAEBench's beside them; Table 5.3 compares what comes out.
 
 # %%
 from canonlib.meta import recipe
@@ -317,10 +332,13 @@ with the same number of parts. On rows held out {max(unseen_by, key=unseen_by.ge
 # ## The parts of one latent
 #
 # A part is only a direction until somebody says what it stands for. On GPT-2 one reads examples and judges by eye. Here
-# we wrote the world, so a meta-latent gets its name from the fact table. Consider the latents that answer to an entity
-# (the *entity latents*) and use it. The
-# fact that fits these users best is its name: **precision** is the share of users whose entity has the fact, **recall**
-# the share of latents with the fact that are users, and F1 combines the two.
+# we wrote the world, so a meta-latent gets its name from the fact table. Consider the entity latents that use it. The
+# fact that fits these users best is its name: {term}`precision` is the share of users whose entity has the fact,
+# {term}`recall` the share of latents with the fact that are users, and F1 combines the two.
+#
+# :::{margin} The paper differs
+# There a meta-latent is named by reading examples. Here a name is counted, and may turn out false.
+# :::
 
 # %%
 facts, membership = fact_membership()
@@ -336,7 +354,7 @@ assert abs(both / holds.sum() - top.recall) < 1e-6  # recall
 display(
     viz.say(f"""That was one meta-latent by hand, number {top.meta_latent}: of the {top.n_users} entity latents that use it,
 {top.precision:.0%} belong to entities with {top.fact}, and of all latents with that fact, {top.recall:.0%} use it. The
-library named the others in the same way. Now the parts of {person}:""")
+library named the others in the same way. Now the parts of {person}, in Table 5.4:""")
 )
 cities = torch.tensor([e.kind == "city" for e in table.entities()])[entity[mine]]
 person_is_one = not cities[mine.tolist().index(latent)]
@@ -352,13 +370,15 @@ columns = {"meta_latent": ("part", ""), "activation": ("$a_m$", ".2f"), "fact": 
 viz.table(rows, columns)
 
 # %% [markdown]
-# **Table 5.4.** The parts of the latent, with their activations $a_m$ on it. A name is the best of many candidates, so even
-# a meaningless part gets one. So the facts are dealt anew a thousand times, to people among people and to cities among
-# cities, and $p$ is the share of deals whose best F1 is at least as high. (Dealt to all alike, a part that means no more
-# than "a city" would pass as `capital=no`.) And since dozens of parts are tested, $q$ says which share of the names with
-# a $p$ that low are expected to be false (Benjamini and Hochberg's rule). Parts with a $q$ of 0.05 or more stay
+# **Table 5.4.** The parts of the latent, with their activations $a_m$ on it. Parts with a $q$ of 0.05 or more stay
 # *unnamed*, here and on the first page. The last column is what a guess would get: the share of entity latents of people
 # (or of cities) of which the best fact is true.
+#
+# Why a $q$? A name is the best of many candidates, so even a meaningless part gets one. So the facts are dealt anew a
+# thousand times, to people among people and to cities among cities, and $p$ is the share of deals whose best F1 is at
+# least as high. (Dealt to all alike, a part that means no more than "a city" would pass as `capital=no`.) And since dozens
+# of parts are tested, $q$ says which share of the names with a $p$ that low are expected to be false (Benjamini and
+# Hochberg's rule; see {term}`q-value`).
 
 # %% tags=["hide-input"]
 n_true, n_named = (sum(row["true"] in which for row in rows) for which in (("yes",), ("yes", "no")))
@@ -374,7 +394,7 @@ table does not list), but we count it as one. {
 
 # %% [markdown]
 # Who else uses these parts? For each part, the library lists the entities whose latents use it most, and draws the whole
-# as a graph you can walk through.
+# as a graph: Figure 5.2.
 
 
 # %% tags=["hide-input"]
@@ -392,7 +412,7 @@ latents use the same meta-latents most (right). ✓ and ✗ say whether the tabl
 to read its facts. {lacking(person)}""")
 
 # %% [markdown]
-# A city works the same way. The cell takes the best-known city that has a latent with parts.
+# A city works the same way. Figure 5.3 takes the best-known city that has a latent with parts.
 
 # %%
 city = next((c.name for c in table.cities() if c.name in own), person)
@@ -412,8 +432,8 @@ joined = (
 viz.say(f"**Figure 5.3.** The same for a city. {lacking(city)} {joined}")
 
 # %% [markdown]
-# Two stories are two stories. Here are the next entities in order of fame. As you read, ask of each name how many of the
-# others it would be true of.
+# Two stories are two stories. Table 5.5 goes on with the next entities in order of fame. As you read, ask of each name how
+# many of the others it would be true of.
 
 # %% tags=["hide-input"]
 people = [p.name for p in table.people() if p.name in own][1:6]
@@ -435,8 +455,8 @@ viz.table(rows, {"name": ("latent of", ""), "parts": ("names of its parts", ""),
 # %% [markdown]
 # ## The most and the least composed
 #
-# Which latents give themselves up to the parts, and which resist? For every latent that answers to an entity, here are
-# the number of its active meta-latents and what they leave unexplained.
+# Which latents give themselves up to the parts, and which resist? Count the active meta-latents of every entity latent, and
+# measure what they leave over, $|d - \hat d|$. Table 5.6 shows both ends.
 
 # %%
 residual = (directions - (b + A @ W_dec)).norm(dim=1)
@@ -466,15 +486,21 @@ display(viz.table(rows, columns))
 viz.say(f"""**Table 5.6.** The four entity latents that parts rebuild best, and the four that they rebuild worst. Over all
 {len(mine)} of them the mean number of parts is {float(count[mine].double().mean()):.1f} (from {int(count[mine].min())} to
 {int(count[mine].max())}), and the mean length left over {float(residual[mine].mean()):.2f}. Does a small rest show that a
-latent has parts, and a large one that it has none? Exercise 2 asks.""")
+latent has parts, and a large one that it has none? Exercise 5.3 asks.""")
 
 # %% [markdown]
 # ## One list of parts for all sizes
 #
-# [Chapter 2](02-training.ipynb) saw latents split as the dictionary grows. The post's authors trained one meta-SAE on the
+# [Chapter 2](02-training.ipynb) saw latents split as the dictionary grows ({term}`feature splitting`). The post's authors trained one meta-SAE on the
 # decoders of all their SAEs together, and watched a latent, "talk" (one meta-latent), split into seven that each add
-# some. We do the same: one list of parts for the rows of all our SAEs on entity mentions, from the smallest to the base. A
-# *child* of a latent is a latent of the next larger SAE that lies nearest to it, with a cosine of at least 0.7.
+# some. We do the same: one {term}`list of parts` for the rows of all our SAEs on entity mentions, from the smallest to
+# the base. A
+# *child* of a latent is a latent of the next larger SAE that lies nearest to it, with a cosine of at least 0.7. Do latents
+# of small SAEs have fewer parts? See Figure 5.4.
+#
+# :::{margin} The post reports
+# Latents of smaller SAEs use fewer meta-latents. The claim box below says whether ours do.
+# :::
 
 # %%
 from canonlib.meta import count_splits, parents, split_tree
@@ -513,7 +539,8 @@ one that the parent lacks; but children drop some, and end with {found.parts_aft
 {found.parts_before:.1f}. BatchTopK fixes the mean over all rows, so more for one latent is less for another.""")
 
 # %% [markdown]
-# Here is one latent's tree, the latent of a middle size with most descendants among those with at least two children.
+# Figure 5.5 has one latent's tree, that of the latent of a middle size with most descendants among those with at least
+# two children.
 
 # %%
 middle = family.of(family.sizes[len(family.sizes) // 2])
@@ -546,9 +573,12 @@ if tree is not None:
 # ## Meta-latents read text
 #
 # The meta-SAE has seen no text. Yet every latent is now a sum of meta-latents, so a token's active latents hand their
-# activations on: meta-latent $m$ gets $\sum_j f_j(x)\, a_m(d_j)$, with $f_j(x)$ the activation of latent $j$ on the token.
-# We read the evaluation documents that name our person, and show the one in which our person's parts light up on most
-# *other* names.
+# activations on: with $f_j(x)$ the activation of latent $j$ on the token, meta-latent $m$ gets
+#
+# $$ g_m(x) = \sum_j f_j(x)\, a_m(d_j) . $$ (eq-meta-reading)
+#
+# We read the evaluation documents that name our person by {eq}`eq-meta-reading`, and Figure 5.6 shows the one in which our
+# person's parts light up on most *other* names.
 
 # %%
 data = run.data.eval
@@ -595,7 +625,7 @@ base SAE was trained on entity mentions. If the name of a part is right, the *ot
 #
 # On your own model there is no table of facts. Two things can always be looked at: the texts in which the latents that
 # use a meta-latent are most active, and the words that its direction would raise if it were written to the output (the
-# logit lens).
+# {term}`logit lens`). Table 5.7 has both, beside what the fact table says.
 
 # %%
 from canonlib.activations import documents
@@ -672,7 +702,7 @@ it explains {over_live:.0%}. {
 # **What is not shown here.** That the parts are the *right* ones. Do other lists of parts explain as much, do other seeds
 # find the same, how often is a name true? That is [the next chapter](06-truth.ipynb).
 #
-# ## Paper and us
+# ## The paper and us
 #
 # The paper's base SAE is a ReLU SAE with 49,152 latents on GPT-2 small and its meta-SAE has 2,304 meta-latents; ours are
 # far smaller, and our base is a BatchTopK SAE that saw entity mentions only. The paper reports 55.47% of the variance in sample; ours is in Figure
@@ -684,101 +714,179 @@ it explains {over_live:.0%}. {
 # %% [markdown]
 # ## Exercises
 #
-# **1. A city of your choice** (easy, 5 minutes). Decompose the latent of a city that this page has not shown, and decide
-# for each part whether it has a name at all ($q$ below 0.05), and whether the name is true. If it is not, is the part's
-# second-best fact?
+# Put your answer in the place of `None` and run the cell: the check says whether it is right, and if not, what may have
+# gone wrong.
 #
+# ### Exercise 5.1: Encode a city by hand
+#
+# *Easy, 10 minutes.* `row` is what `W_dec` holds of the latent of a city that this page has not shown. Which meta-latents
+# are active on it, and how strongly? Write equation {eq}`eq-meta-activation` once more, and give all activations, zeros
+# too. (Any other city with a latent will do as well.)
+
+# %%
+choice = next((c.name for c in table.cities() if c.name in own and c.name not in {city, *towns}), city)
+row = base.W_dec.detach()[own[choice]]  # [d_model]
+answer_5_1 = None  # yours: a tensor [n_meta]
+exercises.check_meta_activations(answer_5_1, meta, row)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `own` maps names to latents; `match_facts(uses[mine], truth).f1[m]` holds the F1 of meta-latent `m` with every fact, in
-# the order of `labels`.
+# In "By hand, then by library" we encoded a row of `directions`, not one of `W_dec`. What is the difference?
 #
 # </details>
 #
-# **Solution.** The cell takes the next city by fame and lists the two best facts of each part.
+# <details><summary>Solution</summary>
+#
+# A meta-SAE expects directions of length 1, so scale the row first; then come the lines of the chapter.
+#
+# </details>
+
+# %% tags=["hide-cell"]
+unit = row / row.norm()
+z = ((unit - b) @ W_enc + c).relu()
+solution = exercises.check_meta_activations(z * (z > meta.report.threshold), meta, row)
+assert solution
+solution
+
+# %% [markdown]
+# ### Exercise 5.2: Is it true of the city?
+#
+# *Easy, 5 minutes.* How many parts of the same city's latent have a name ($q$ below 0.05), and how many of these names are
+# true of it? And where a name is not true, is the part's second-best fact?
+
+# %%
+found = decompose(meta, own[choice], base)
+answer_5_2 = None  # yours: (parts with a name, names that are true)
+exercises.check_named_parts(answer_5_2, found.meta_latents, names, table.facts(choice))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `names[m]` has `fact` and `beyond_chance`. `match_facts(uses[mine], truth).f1[m]` (from `canonlib.world.match`) holds the
+# F1 of meta-latent `m` with every fact, in the order of `labels`.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# The cells count, then list the two best facts of each part.
+#
+# </details>
+
+# %% tags=["hide-cell"]
+named = [names[m] for m in found.meta_latents.tolist() if names[m].beyond_chance]
+true_names = sum(viz.fact_holds(n.fact, choice) for n in named)
+solution = exercises.check_named_parts((len(named), true_names), found.meta_latents, names, table.facts(choice))
+assert solution
+solution
 
 # %% tags=["hide-cell"]
 from canonlib.world.match import match_facts
 
-matched = match_facts(uses[mine], truth)
-choice = next((c.name for c in table.cities() if c.name in own and c.name not in {city, *towns}), city)
-rows = []
-for m in decompose(meta, own[choice], base).meta_latents.tolist():
+matched, rows = match_facts(uses[mine], truth), []
+for m in found.meta_latents.tolist():
     best = matched.f1[m].argsort(descending=True, stable=True)[:2].tolist()
-    true = [table.facts(choice).get(facts[i].attribute) == facts[i].value for i in best]
-    row = [f"{labels[i]} {matched.f1[m, i]:.2f}{' (true)' if t else ''}" for i, t in zip(best, true)]
-    named = "yes" if names[m].beyond_chance else "no"
-    rows.append({"part": f"{choice}: m{m}", "named": named, "first": row[0], "second": row[1]})
-display(
-    viz.table(
-        rows, {"part": ("part", ""), "named": ("a name?", ""), "first": ("best fact", ""), "second": ("second", "")}
-    )
-)
-n_named = sum(row["named"] == "yes" for row in rows)
-viz.say(
-    f"""{n_named} of {len(rows)} parts of {choice} have a name that is better than chance{
-        f", and {sum('(true)' in row['first'] for row in rows if row['named'] == 'yes')} of those are true of it"
-        if n_named
-        else ""
-    }. The rest has a best fact too, as anything has."""
-)
+    told = [f"{labels[i]} {matched.f1[m, i]:.2f}{' (true)' * viz.fact_holds(labels[i], choice)}" for i in best]
+    rows.append({"part": m, "named": "yes" if names[m].beyond_chance else "no", "first": told[0], "second": told[1]})
+columns = {"part": (f"part of {choice}", ""), "named": ("a name?", ""), "first": ("best fact", "")}
+display(viz.table(rows, columns | {"second": ("second", "")}))
+second = sum("(true)" in r["second"] and "(true)" not in r["first"] for r in rows)
+viz.say(f"""In {second} of {len(rows)} parts the second-best fact is true and the best is not. Every part has a best fact,
+named or not, as anything has.""")
 
 # %% [markdown]
-# **2. Find an atom** (medium, 15 minutes). Which entity latent looks *least* composed? Write your criterion down first:
-# there are two sensible ones, and they point at different latents. Then say why neither shows that the latent is
-# atomic.
+# ### Exercise 5.3: Find an atom
 #
+# *Medium, 15 minutes.* Which entity latent looks *least* composed? There are two sensible criteria. A latent can **be** a
+# part: some single $u_m$ points nearly where it does. Or it can **resist**: the parts leave most of it over. Find the latent
+# that leads by each. Then say why neither shows that the latent is atomic.
+
+# %%
+rebuilt = b + A @ W_dec  # of every direction
+answer_5_3 = None  # yours: (number of the latent most like one part, number of the one that resists most)
+exercises.check_least_composed(answer_5_3, mine, directions[mine], rebuilt[mine], W_dec)
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
-# A latent can *be* a part (one meta-latent rebuilds it), or it can *resist* (the parts leave most of it unexplained).
-# Compare the largest cosine with a single $u_m$ and the residual norm.
+# `nearest(directions[mine], W_dec).cosine` has the largest cosine with a single $u_m$, and `residual[mine]` the lengths left
+# over. Places in `mine` are not yet numbers of latents: `mine[place]` is.
 #
 # </details>
 #
-# **Solution.** The cell finds one latent for each criterion.
+# <details><summary>Solution</summary>
+#
+# The cell finds one latent for each criterion, and says why neither is proof.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 is_part = nearest(directions[mine], W_dec).cosine[:, 0]
 part, resists = int(is_part.argmax()), int(residual[mine].argmax())
-viz.say(f"""Nearest to being a part itself: the latent of {owner[mine[part].item()]}, cosine {is_part[part]:.2f} with one
-meta-latent. Most resistant: the latent of {owner[mine[resists].item()]}, with {residual[mine[resists]]:.2f} of its length
-unexplained and {int(uses[mine[resists]].sum())} active meta-latents. Neither is shown to be an atom. The first is one part
+both = int(mine[part]), int(mine[resists])
+solution = exercises.check_least_composed(both, mine, directions[mine], rebuilt[mine], W_dec)
+assert solution
+display(solution)
+viz.say(f"""Nearest to being a part itself: the latent of {owner[both[0]]}, cosine {is_part[part]:.2f} with one
+meta-latent. Most resistant: the latent of {owner[both[1]]}, with {residual[both[1]]:.2f} of its length left
+over and {int(uses[both[1]].sum())} active meta-latents. Neither is shown to be an atom. The first is one part
 *of this list*, and a longer list might split it (a meta-latent may simply have been spent on one entity). The second may
 have parts that are too rare to earn a place among {meta.n_latents}. A failure to decompose is a fact about the
 decomposer. What would settle it is to change the decomposer: lists of other sizes, other seeds, other base SAEs, and
 latents that resist all of them.""")
 
 # %% [markdown]
-# **3. How many rows do you need?** (hard, 20 minutes). Table 5.2 says that a meta-SAE on few rows explains more of them
-# and less of others. Before you run anything: with 64 meta-latents and four active, how much would you expect to explain
-# in sample of 64 rows, and why is that number meaningless? Then compare in-sample and held-out variance for 100, 200 and
-# 400 rows (300 steps are enough to see it, and train less far than Table 5.2 does). How many rows per meta-latent has each,
-# and how many has the paper?
+# ### Exercise 5.4: How many rows do you need?
 #
+# *Hard, 20 minutes.* Table 5.2 says that a meta-SAE on few rows explains more of them and less of others. Before you run
+# anything: with 64 meta-latents and four active, how much would you expect to explain in sample of 64 rows, and why is that
+# number meaningless? Then take `few`, 200 rows, of which a meta-SAE was trained on the first 160. What share of the variance
+# of the other 40 does it explain? How many rows per meta-latent did it have, and how many has the paper's?
+
+# %%
+from canonlib.meta import MetaConfig
+
+dealt = torch.randperm(len(live), generator=torch.Generator().manual_seed(seed))
+few = base.W_dec.detach()[alive][dealt][:200]
+of_few = train_meta_sae(few[:160], MetaConfig(64, steps=300), progress=False)
+answer_5_4 = None  # yours: variance explained of few[160:], a share of 1
+exercises.check_held_out(answer_5_4, of_few, few[:160], few[160:])
+
+# %% [markdown]
 # <details><summary>Hint</summary>
 #
-# With as many meta-latents as rows each row can have its own, so the answer is 100% (the library refuses to train it).
-# `held_out_variance(rows[:n], config)` gives both numbers. What counts is rows per meta-latent.
+# Equation {eq}`eq-meta-variance`, for unit rows of `few[160:]` and their own mean; `of_few.sae.encode` and `.decode` rebuild
+# them. With as many meta-latents as rows each row can have its own (the library refuses to train that). For other numbers
+# of rows, `held_out_variance(rows, config)` gives both scores. What counts is rows per meta-latent.
 #
 # </details>
 #
-# **Solution.** Rows per meta-latent is the number to compare.
+# <details><summary>Solution</summary>
+#
+# Of 64 rows everything, for each row can be its own part; that says nothing of the next row. The cells score the 40 rows,
+# then 100, 200 and 400 rows with a fifth of them held out. (300 steps are enough to see it, and train less far than Table
+# 5.2 does.)
+#
+# </details>
 
 # %% tags=["hide-cell"]
-from canonlib.meta import MetaConfig, held_out_variance
+unit = decoder_directions(few[160:])
+left = (unit - of_few.sae.decode(of_few.sae.encode(unit))).square().sum()
+unseen_share = 1 - float(left / (unit - unit.mean(0)).square().sum())
+solution = exercises.check_held_out(unseen_share, of_few, few[:160], few[160:])
+assert solution
+solution
 
-shuffled_rows = base.W_dec.detach()[alive][torch.randperm(len(live), generator=torch.Generator().manual_seed(seed))]
-rows = []
+# %% tags=["hide-cell"]
+from canonlib.meta import held_out_variance
+
+all_rows, rows = base.W_dec.detach()[alive][dealt], []
 for n in (100, 200, 400):
-    kept, out = held_out_variance(shuffled_rows[:n], MetaConfig(64, steps=300), progress=False)
+    kept, out = held_out_variance(all_rows[:n], MetaConfig(64, steps=300), progress=False)
     rows.append({"n": n, "per": 0.8 * n / 64, "kept": kept, "out": out})
-columns = {
-    "n": ("rows", ""),
-    "per": ("rows per meta-latent", ".1f"),
-    "kept": ("in sample", ".0%"),
-    "out": ("held out", ".0%"),
-}
-display(viz.table(rows, columns))
+columns = {"n": ("rows", ""), "per": ("rows per meta-latent", ".1f"), "kept": ("in sample", ".0%")}
+display(viz.table(rows, columns | {"out": ("held out", ".0%")}))
 gaps = [row["kept"] - row["out"] for row in rows]
 viz.say(f"""The gap between the two goes from {100 * gaps[0]:.0f} points to {100 * gaps[-1]:.0f} as rows per meta-latent grow. The
 paper has {49_152 / 2_304:.0f} rows per meta-latent, this chapter's meta-SAE {len(live) / meta.n_latents:.0f}. So by this
@@ -789,18 +897,19 @@ explain.""")
 # ## Summary
 
 # %% tags=["hide-input"]
-viz.say(f"""A meta-SAE of {meta.n_latents} meta-latents explains {share:.0%} of the variance of some {len(live):,} decoder
-directions in sample and {unseen:.0%} of rows held out (means of {len(each)} seeds); of Gaussian rows with the same
-covariance {gaussian:.0%} and {unseen_gaussian:.0%}, and of rows with shuffled coordinates {shuffled:.0%} in sample.""")
+viz.say(f"""- A latent with one direction can be rebuilt from a few shared parts, so having a latent of its own does not make a
+thing atomic. {meta.n_latents} meta-latents explain {share:.0%} of the variance of some {len(live):,} directions in sample and
+{unseen:.0%} held out (means of {len(each)} seeds); of Gaussian rows of the same covariance {gaussian:.0%} and
+{unseen_gaussian:.0%}, of shuffled ones {shuffled:.0%} in sample. Sharing dimensions is not yet sharing parts.""")
 
 # %% [markdown]
-# - A latent with one direction can be rebuilt from a few shared parts, so having a latent of its own does not make a
-#   thing atomic. Ask how much of that a Gaussian cloud would give you: sharing dimensions is not yet sharing parts.
-# - The number depends on size, k, rows and recipe as much as on the model. Quote it with all four, and held out.
+# - The number depends on size, $k$, rows and recipe as much as on the model. Quote it with all four, and held out.
 # - Splitting a latent is not only adding parts: children keep some, add some and drop some.
 #
-# **On Monday.** Report what a meta-SAE explains of rows held out, beside Gaussian rows of the same covariance, with k, the
+# **On Monday.** Report what a meta-SAE explains of rows held out, beside Gaussian rows of the same covariance, with $k$, the
 # number of rows per meta-latent, and whether latents that never fire are among them.
 #
-# **Next.** [Are the parts the truth?](06-truth.ipynb): the names of parts against the fact table, other lists of parts, and
+# ## Next
+#
+# [Are the parts the truth?](06-truth.ipynb): the names of parts against the fact table, other lists of parts, and
 # smaller SAEs.

@@ -17,7 +17,9 @@
 # > would happen by chance, what the best possible parts could reach, which facts no part stands for, and whether a
 # > meta-SAE's parts are better than anybody else's.
 # >
-# > **Time.** 25 minutes to read, half a minute to run on two CPU cores once the earlier chapters have run.
+# > **Time.** 25 minutes to read, half a minute to run once the earlier chapters have run.
+# >
+# > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
 # >
 # > **Read before.** [What is Einstein made of?](05-meta-saes.ipynb).
 # >
@@ -31,8 +33,9 @@ seed = 0
 import dataclasses
 
 import torch
+from IPython.display import display
 
-from canonlib import tiers, viz
+from canonlib import exercises, tiers, viz
 from canonlib.claims.compute import claim
 from canonlib.claims.meta import scored
 from canonlib.intervals import mean_interval
@@ -44,10 +47,15 @@ run = Run(tiers.get(tier, seed=seed), progress=False)
 # %% [markdown]
 # ## A good story, counted
 #
-# The last chapter took latents apart and named the parts. The post's story, Einstein made of science, Germany and fame, is
-# pleasant to read, and on GPT-2 that is all one can do with it. Here we wrote the facts. So take every (entity latent, part)
-# pair whose part has a name, and simply count how often the table agrees. The cell fetches the base SAE and its meta-SAE,
-# the latents that answer to an entity, and the facts that hold of each.
+# The last chapter took {term}`latents <latent>` apart and named the parts, the {term}`meta-latents <meta-latent>` of a
+# {term}`meta-SAE`. The post's story, Einstein made of science, Germany and fame, is pleasant to read, and on GPT-2 that is
+# all one can do with it. Here we wrote the {term}`facts <fact>`. So take every (entity latent, part) pair whose part has a
+# name, and simply count how often the table agrees. The cell fetches the base SAE and its meta-SAE, the latents that answer
+# to an {term}`entity`, and the facts that hold of each.
+#
+# :::{margin} The paper differs
+# There names are judged by eye, on a handful of latents. The counts of this chapter have no counterpart in it.
+# :::
 
 # %%
 from canonlib.compare import decoder_directions, nearest
@@ -75,8 +83,8 @@ is as good as can be.""")
 # %% [markdown]
 # ## Are the parts facts?
 #
-# First the other way round: which fact does each meta-latent stand for? These are the ten whose users fit one fact best,
-# among those with at least three users, whether that makes a name (a $q$ below 0.05) or not.
+# First the other way round: which fact does each meta-latent stand for? Table 6.1 has the ten whose users fit one fact best
+# (by {term}`F1`), among those with at least three users, whether that makes a name (a {term}`q <q-value>` below 0.05) or not.
 
 # %%
 used = sorted((n for n in names if n.n_users >= 3), key=lambda n: -n.f1)
@@ -87,8 +95,9 @@ viz.table([{**n.to_json(), "name": "yes" if n.beyond_chance else "no"} for n in 
 
 # %% [markdown]
 # **Table 6.1.** The ten best fits. "Chance" is the mean best F1 over many deals of the facts, within people and within
-# cities; $q$ is the share of false names to be expected among those with a $p$ as low, over all parts tested. A fact that
-# nearly everybody has fits well by chance alone.
+# cities; $q$ is the share of false names to be expected among those with a $p$ as low, over all parts tested.
+#
+# A fact that nearly everybody has fits well by chance alone.
 #
 # The best ten of a long list always look good. Figure 6.1 shows all of them, each beside its own chance level.
 
@@ -110,7 +119,7 @@ viz.paired_dots(
 viz.claim_box(claim(run, "meta-facts"))
 
 # %% [markdown]
-# A best fact hides the runners-up. The heatmap shows twelve meta-latents against their best facts, so that you can see
+# A best fact hides the runners-up. Figure 6.2 sets twelve meta-latents against their best facts, so that you can see
 # whether a meta-latent stands for its fact alone.
 
 # %% tags=["hide-input"]
@@ -126,8 +135,9 @@ viz.fact_heatmap(
 )  # fmt: skip
 
 # %% [markdown]
-# **Figure 6.2.** F1 of the twelve best-fitting meta-latents (rows) with their best facts (columns). A strong
-# cell alone in its row is a meta-latent with one meaning. Several strong cells in a row are facts that go together in the
+# **Figure 6.2.** F1 of the twelve best-fitting meta-latents (rows) with their best facts (columns).
+#
+# A strong cell alone in its row is a meta-latent with one meaning. Several strong cells in a row are facts that go together in the
 # world, such as a country, its language and its currency: the entities cannot tell those apart, and neither can we.
 #
 # ## Judged by others
@@ -136,10 +146,16 @@ viz.fact_heatmap(
 # name only where it is beyond chance there), and see what these names say of the latents in the fold. Write $S$ for the
 # (latent, named part) pairs and $T$ for the (latent, fact) pairs that are true:
 #
-# $$ \text{precision} = \frac{|\{(j, m) \in S : \text{name}(m) \text{ holds of } j\}|}{|S|}, \qquad
-# \text{recall} = \frac{|\{(j, f) \in T : \text{some part of } j \text{ is named } f\}|}{|T|}. $$
+# $$ \text{precision} = \frac{|\{(j, m) \in S : \text{name}(m) \text{ holds of } j\}|}{|S|} , $$ (eq-name-precision)
 #
-# Chance is what the same names would score on latents of the same kind drawn at random. Here is one fold by hand.
+# $$ \text{recall} = \frac{|\{(j, f) \in T : \text{some part of } j \text{ is named } f\}|}{|T|} . $$ (eq-name-recall)
+#
+# These are the {term}`precision` and the {term}`recall` of the last chapter, now of all names together.
+# *Chance* is what the same names would score on latents of the same kind (people or cities) drawn at random:
+#
+# $$ \text{chance} = \frac{1}{|S|} \sum_{(j, m) \in S} P\big(\text{name}(m) \text{ holds} \mid \text{kind of } j\big) , $$ (eq-name-chance)
+#
+# and {term}`times chance` (the lift) is precision over chance. Here is one fold by hand.
 
 # %%
 from canonlib.meta import name_meta_latents, rare_facts, score_parts
@@ -153,8 +169,8 @@ hits = sum(bool(truth[i, column[m]]) for i, m in pairs)
 base_rate = sum(float(truth[kinds == kinds[i]][:, column[m]].double().mean()) for i, m in pairs)
 
 # %% [markdown]
-# The library does this for all folds. Beside all facts we ask for the *rare* ones alone, those that at most a third of
-# their kind has: a part that says "not a laureate" of everybody is nearly always right, and says nothing.
+# The library does this for all folds. Beside all facts we ask for the {term}`rare <rare fact>` ones alone, those that at
+# most a third of their kind has: a part that says "not a laureate" of everybody is nearly always right, and says nothing.
 
 # %%
 rare = rare_facts(truth, kinds)
@@ -170,19 +186,24 @@ viz.say(f"""In the fold by hand {len(pairs)} things are said, {hits / max(len(pa
 # %% [markdown]
 # ## How good could it be?
 #
-# A precision needs a ceiling as much as it needs a floor. The ceiling here is an **oracle**: parts that were told the
-# truth. Fit every decoder direction of an entity latent as a mean plus one direction for each fact that holds of its
-# entity (ridge regression), and hand these *attribute directions* over as the list of parts. Their names are known, so
+# A precision needs a ceiling as much as it needs a floor. The ceiling here is an {term}`oracle`: parts that were told the
+# truth. Fit every {term}`decoder direction` of an entity latent as a mean plus one direction for each fact that holds of its
+# entity (ridge regression), and hand these *attribute directions* over as the {term}`list of parts`. Their names are known, so
 # nothing has to be named; all that is left to go wrong is choosing the right four. (The oracle is fitted to the latents
 # that it is judged on, and its list has one direction for each fact, more than there are meta-latents: read it as what
 # could be said with the truth in hand, not as a rival.)
 #
-# The floor is made of lists that were never meant to have meaning: random directions, principal components, the centres
-# of a $k$-means clustering, rows drawn at random. And one list has every right to compete: the latents of a smaller SAE.
-# All of these are written by *orthogonal matching pursuit*, which takes the part that fits best, then the next best for what
-# is left, with at most $k$ parts for each row and no coefficient below zero. The meta-SAE's directions are written that way
-# too ("meta-latents by pursuit"), beside the meta-SAE with its own encoder ("meta-latents"): so you can tell what its list
-# of parts does from what its encoder does. The picture shows all of it, over five seeds of base SAE and meta-SAE.
+# The floor is made of lists that were never meant to have meaning, our {term}`controls <control>`: random directions,
+# principal components, the centres of a $k$-means clustering, rows drawn at random. And one list has every right to compete:
+# the latents of a smaller SAE. A list has no encoder to say who has which part, so rows are written by {term}`pursuit`. For
+# a row $d$, the mean row $\bar d$ and parts $u_1, u_2, \dots$ it looks for
+#
+# $$ \min_{a} \Big| d - \bar d - \sum_i a_i\, u_i \Big|^2 \quad \text{with all } a_i \ge 0 \text{ and at most } k \text{ of them above } 0 , $$ (eq-pursuit)
+#
+# greedily: the part that fits best, then the next best for what is left, all coefficients fitted anew each time. The
+# meta-SAE's directions are written that way too ("meta-latents by pursuit"), beside the meta-SAE with its own encoder
+# ("meta-latents"): so you can tell what its list of parts does from what its encoder does. Figure 6.3 shows all of it, over
+# five {term}`seeds <seed>` of base SAE and meta-SAE.
 
 
 # %%
@@ -216,6 +237,8 @@ viz.truth_figure(
 # **Figure 6.3.** Precision and recall of named parts, rare facts alone, names chosen by other entities. Green: the
 # meta-SAE with 1, 2, 4 and 8 active meta-latents. Purple: attribute directions (the oracle). Blue: latents of a smaller SAE,
 # grey: the other lists (by the shape of the point), at four parts. Bars are 95% intervals over five seeds.
+#
+# Up and to the right is better. Table 6.2 has the same in numbers, with chance beside them.
 
 
 # %% tags=["hide-input"]
@@ -232,8 +255,10 @@ columns = {"name": ("parts", ""), "k": ("k", ""), "precision": ("precision", ".0
 viz.table(rows, columns)
 
 # %% [markdown]
-# **Table 6.2.** The same in numbers: rare facts, and in the last column all facts. Intervals are 95% over five seeds. And
-# here are the other lists at every k, as precision and recall:
+# **Table 6.2.** Precision {eq}`eq-name-precision`, chance {eq}`eq-name-chance` and recall {eq}`eq-name-recall` of rare facts,
+# and in the last column times chance over all facts. Intervals are 95% over five seeds.
+#
+# The other lists could be better at another $k$. Table 6.3 has them at every one.
 
 
 # %% tags=["hide-input"]
@@ -287,8 +312,9 @@ pursuit instead of its own encoder, the meta-SAE's directions say {recalls[pursu
 # ## Which facts are never found, and why?
 #
 # A fact may be missed because it is not in the directions at all, or because it is there and no part holds it. A linear
-# probe tells the two apart: trained on the directions of some entities' latents, can it tell of others whether the fact
-# holds? (Ridge classification within people or within cities; an AUC of one half is guessing.)
+# {term}`probe` tells the two apart: trained on the directions of some entities' latents, can it tell of others whether the fact
+# holds? (Ridge classification within people or within cities; an {term}`AUC` of one half is guessing.) In Figure 6.4, facts
+# far to the right are in the directions, and facts high up are held by a part.
 
 # %%
 fates = [told["fates"] for told in run.meta_truth]  # one list for each seed, facts in one order
@@ -344,7 +370,7 @@ clear_share = mean_interval(share_of_variance(f) for f in clear)
 heavy = clear_share.high < named_share.low
 weight = ": a list of parts is spent where it explains most" if heavy else (
     ", which is no clear difference. Some go with a fact that does name a part (a country with its language); for others, "
-    "exercise 3 looks at pairs of parts"
+    "exercise 6.3 looks at pairs of parts"
 )  # fmt: skip
 auc = mean_interval(readable[f] for f in letters).mean
 viz.say(f"""{len(never)} of {len(found)} facts never become a name in {len(fates)} seeds. {len(letters)} of them are first
@@ -358,8 +384,10 @@ part in some seed for {named_share.mean:.1%}{weight}. **"Not found by a meta-SAE
 # ## Would another list do?
 #
 # Names aside: do meta-latents at least *rebuild* directions better than other lists? First one list by hand. Principal
-# components are at right angles, so pursuit must come to the same as taking the components with the largest products (each
-# component is in the list twice, with either sign, for coefficients are never below zero).
+# components are at right angles, so {eq}`eq-pursuit` has an exact answer: the components with the largest products (each
+# component is in the list twice, with either sign, for coefficients are never below zero). The library must find the same.
+# Then Table 6.4 compares all lists by the {term}`variance that they explain <meta explained variance>`,
+# {eq}`eq-meta-variance`.
 
 # %%
 from canonlib.meta import principal_parts, pursue
@@ -408,8 +436,12 @@ direction, explain {explained[others[1]]:.0%} where the meta-SAE's own direction
 # ## Nearer to small SAEs than to chance
 #
 # The post's authors noticed that meta-latents often have a twin among the latents of a *smaller* SAE. For each meta-latent
-# take the highest cosine with a latent of the SAE of that size. Two controls: random directions, and directions drawn with
-# the covariance of the decoder rows (meta-latents live in the few dimensions that latents share, and so do those).
+# take the highest cosine with a latent of the SAE of that size (Figure 6.5). Two controls: random directions, and directions
+# drawn with the covariance of the decoder rows (meta-latents live in the few dimensions that latents share, and so do those).
+#
+# :::{margin} The post reports
+# A latent of cosine above 0.7 often in SAE-3,072, and often none in SAE-49,152.
+# :::
 
 # %%
 from canonlib.meta import random_directions
@@ -433,7 +465,9 @@ viz.line_by_size(
 # %% [markdown]
 # **Figure 6.5.** Highest cosine with a latent of the SAE of that size, mean over meta-latents (green), over directions of the
 # same covariance and over random ones (dashed); bands are 95% intervals over five seeds. The last point is the base SAE
-# itself. Larger SAEs offer more latents to come close to, so that all lines would rise for that reason alone.
+# itself.
+#
+# Larger SAEs offer more latents to come close to, so that all lines would rise for that reason alone.
 
 # %% tags=["hide-input"]
 similar = {size: interval.mean for size, interval in zip(sizes, over["above"])}
@@ -454,7 +488,7 @@ covariance leave {min(lead):.2f} to {max(lead):.2f}: {mostly}. The share of meta
 from {similar[sizes[0]]:.0%} at {sizes[0]} latents to {similar[sizes[-1]]:.0%} at {sizes[-1]:,}. {trend}""")
 
 # %% [markdown]
-# Five seeds were trained of those sizes. Of the smaller SAEs there is one each; here they are beside random directions.
+# Five seeds were trained of those sizes. Of the smaller SAEs there is one each; Table 6.5 has them beside random directions.
 
 # %%
 luck = random_directions(meta.sae.W_dec, seed)
@@ -483,6 +517,10 @@ viz.claim_box(claim(run, "meta-replaced"))
 # One more comparison of the post's. Join two latents when they share a meta-latent; join them in a second graph when both
 # lie near the same latent of a smaller SAE, at the cosine that gives as many edges. How many edges do both have? By hand,
 # with the threshold that the library found for one SAE, a sixteenth of the base's size as in the post:
+#
+# :::{margin} The post reports
+# 28.92% of edges in common, with SAE-3,072.
+# :::
 
 # %%
 overlap = run.meta_family.summary["overlap"]
@@ -531,7 +569,7 @@ variance. Of our meta-latents, {" and ".join(f"{t:.0%}" for t in twins)} have a 
 }""")
 
 # %% [markdown]
-# ## Paper and us
+# ## The paper and us
 #
 # The post judged names by eye, on a handful of latents; the numbers of this chapter have no counterpart there. It reports
 # that replacing meta-latents by latents of smaller SAEs costs little and random directions much (a figure without a
@@ -540,98 +578,141 @@ variance. Of our meta-latents, {" and ".join(f"{t:.0%}" for t in twins)} have a 
 #
 # ## Exercises
 #
-# **1. Choose k** (easy, 10 minutes). You want to hand a list of named parts to somebody who will act on each. Which k do you
-# choose, and which if the list is to be read as a summary of what the latent stands for? Suppose that acting on a false name
-# costs twice what acting on a true one brings.
+# ### Exercise 6.1: Choose k
 #
-# <details><summary>Hint</summary>
-#
-# `run.meta_truth[s]["meta"]` holds for each k the number of things said (`n_pairs`) and the precision, for seed `s`.
-#
-# </details>
-#
-# **Solution.** With these costs a name is worth acting on when more than two thirds of the names are true.
+# *Easy, 10 minutes.* You want to hand a list of named parts to somebody who will act on every name. A true name brings 1,
+# a false one costs 2. Which $k$ do you choose: 1, 2, 4, 8, or none (0)? And which $k$ if the list is only to be read, as a
+# summary of what the latent stands for? Below are the precision of names (rare facts) and the names said of a latent, by $k$.
 
 
-# %% tags=["hide-cell"]
-def worth(n):
-    said = {
-        w: scored(run, "meta-latents", n, lambda row, w=w: row["rare"].get(w)).mean
-        for w in ("precision", "recall", "n_pairs")
-    }
-    each = said["n_pairs"] / len(mine)  # names a latent
-    return {"k": n, "said": each, **said, "worth": (said["precision"] - 2 * (1 - said["precision"])) * each}
+# %%
+def of_rare(what):
+    """A number of the meta-SAE's names of rare facts, by k: means over the seeds."""
+    return {n: scored(run, "meta-latents", n, lambda row: row["rare"].get(what)).mean for n in metatruth.KS}
 
 
-rows_told = [worth(n) for n in metatruth.KS]
-columns = {"k": ("k", ""), "said": ("names a latent", ".2f"), "precision": ("precision", ".0%"), "recall": ("recall", ".1%"),
-           "worth": ("worth, a latent", ".2f")}  # fmt: skip
-viz.table(rows_told, columns)
-
-# %% tags=["hide-cell"]
-best, summary = (max(rows_told, key=lambda row: row[what]) for what in ("worth", "recall"))
-answer = f"k = {best['k']} brings most" if best["worth"] > 0 else (
-    f"at no k is acting on every name worth it; the least harm is done at k = {best['k']}"
-)  # fmt: skip
-viz.say(f"""To act on: {answer}. As a summary, k = {summary["k"]} says most of what is true, for a reader who knows that
-{summary["precision"]:.0%} of it is.""")
+precision_by_k, names_by_k = of_rare("precision"), {n: pairs / len(mine) for n, pairs in of_rare("n_pairs").items()}
+answer_6_1 = None  # yours: the k to act on
+exercises.check_best_k(answer_6_1, precision_by_k, names_by_k)
 
 # %% [markdown]
-# **2. Cheat, and be caught** (medium, 10 minutes). Judge the parts by names that the judged entities helped to choose, as in
-# this chapter's first cell, but for *random* parts: switch each part on for as many latents as now use it, drawn at random.
-# What precision do you expect with names from the same entities, and with names from others?
-#
 # <details><summary>Hint</summary>
 #
-# `torch.rand(uses.shape).argsort(0) < uses.sum(0)` draws as many users for each part. Name them by `match_facts(...)`'s
-# best fact without any test.
+# With precision $P$, a name brings $P - 2(1 - P)$ on average, which is above zero when $P$ is above two thirds. Multiply by
+# the number of names.
 #
 # </details>
 #
-# **Solution.** Names that know their judges flatter even noise; names from others come down to chance.
+# <details><summary>Solution</summary>
+#
+# The table has what the names of a latent bring in all, and the recall, which is what a reader would choose by.
+#
+# </details>
 
 # %% tags=["hide-cell"]
+rows_told = [{"k": n, "said": names_by_k[n], "precision": p, "worth": names_by_k[n] * (p - 2 * (1 - p))}
+             for n, p in precision_by_k.items()]  # fmt: skip
+top = max(rows_told, key=lambda row: row["worth"])
+solution = exercises.check_best_k(top["k"] if top["worth"] > 0 else 0, precision_by_k, names_by_k)
+assert solution
+solution
+
+# %% tags=["hide-cell"]
+recall_by_k = of_rare("recall")
+columns = {"k": ("k", ""), "said": ("names a latent", ".2f"), "precision": ("precision", ".0%"),
+           "recall": ("recall", ".1%"), "worth": ("worth, a latent", ".2f")}  # fmt: skip
+display(viz.table([row | {"recall": recall_by_k[row["k"]]} for row in rows_told], columns))
+answer = f"k = {top['k']} brings most" if top["worth"] > 0 else (
+    f"at no k is acting on every name worth it; the least harm is done at k = {top['k']}"
+)  # fmt: skip
+most_said = max(recall_by_k, key=recall_by_k.get)
+viz.say(f"""To act on: {answer}. As a summary, k = {most_said} says most of what is true, for a reader who knows that
+{precision_by_k[most_said]:.0%} of it is.""")
+
+# %% [markdown]
+# ### Exercise 6.2: Cheat, and be caught
+#
+# *Medium, 10 minutes.* Judge parts by names that the judged entities helped to choose, as in this chapter's first cell, but
+# *random* parts: `drawn` switches each part on for as many latents as now use it, drawn at random. Name each part by its
+# best fact (no test) on one half of the entities. How often is the name true in that same half? Guess before you compute it.
+# And how often, over all (latent, part) pairs, in the *other* half? The second number is the answer.
+
+# %%
 generator = torch.Generator().manual_seed(seed)
 drawn = torch.rand(uses.shape, generator=generator).argsort(0) < uses.sum(0)
-half = entity % 2 == 0
+half = entity % 2 == 0  # these choose the names
+answer_6_2 = None  # yours: the precision among the others, a share of 1
+exercises.check_fair_precision(answer_6_2, drawn, truth, half)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `match_facts(drawn[half], truth[half]).best_per_latent().index` is each part's best fact in that half. Then count the pairs
+# of a latent and a part that it has, and those among them of which the fact holds.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# Names that know their judges flatter even noise; names from others come down to chance.
+#
+# </details>
 
 
+# %% tags=["hide-cell"]
 def says(naming, judged):
     fact = match_facts(drawn[naming], truth[naming]).best_per_latent().index
     return float((truth[judged][:, fact] & drawn[judged]).sum() / drawn[judged].sum())
 
 
+solution = exercises.check_fair_precision(says(half, ~half), drawn, truth, half)
+assert solution
 fact = match_facts(drawn[half], truth[half]).best_per_latent().index
 chance = float((truth[~half].double().mean(0)[fact] * drawn[~half].sum(0)).sum() / drawn[~half].sum())
+display(solution)
 viz.say(f"""Random parts, named and judged by the same half of the entities: {says(half, half):.0%} true. Judged by the other
 half: {says(half, ~half):.0%}, where the base rates of those names come to {chance:.0%}. The difference is what choosing the best
 of {len(labels)} facts gives away.""")
 
 # %% [markdown]
-# **3. A fact that is there** (hard, 30 minutes). Take a fact from Figure 6.4 that is readable and never a name. Can you find
-# *two* meta-latents that together tell it, where neither does alone? What does that say about "parts"?
+# ### Exercise 6.3: A fact that is there
 #
-# <details><summary>Hint</summary>
-#
-# `uses[:, i] & uses[:, j]` for all pairs of meta-latents, against the fact's column of `truth`.
-#
-# </details>
-#
-# **Solution.** The cell takes the readable fact, of at least 15 latents, that single parts tell worst, and tries every pair of
-# meta-latents. The best of two thousand pairs fits anything a little, so the fact is dealt anew among its kind two hundred
-# times to see how well.
+# *Hard, 30 minutes.* Of the facts that a probe reads and that are never a name (Figure 6.4), the cell takes the one, of at
+# least 15 latents, that single parts tell worst; `holds` says of which entity latents it is true. Which *two* meta-latents
+# tell it best together, by the F1 of "this latent has both"? Is that better than chance, and what does it say about "parts"?
 
-# %% tags=["hide-cell"]
+# %%
 often = [fact for fact in clear if int(truth[:, labels.index(fact)].sum()) >= 15] or clear or labels
 target = min(often, key=lambda fact: found[fact])
 holds = truth[:, labels.index(target)]
+answer_6_3 = None  # yours: the numbers of two meta-latents
+exercises.check_telling_pair(answer_6_3, uses, holds)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `uses[:, i] & uses[:, j]` for all pairs of meta-latents (`torch.triu_indices` lists them), against `holds`. For chance, deal
+# `holds` anew among latents of the same kind and search all pairs again: the best of two thousand fits anything a little.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# The first cell tries every pair; the second deals the fact anew two hundred times.
+#
+# </details>
+
+# %% tags=["hide-cell"]
 first, second = torch.triu_indices(meta.n_latents, meta.n_latents, 1)
 together = uses[:, first] & uses[:, second]
 joint, alone = (match_facts(those, holds[:, None]).f1[:, 0] for those in (together, uses))
-i, own = int(joint.argmax()), (kinds == kinds[holds].mode().values).nonzero()[:, 0]
+i = int(joint.argmax())
+solution = exercises.check_telling_pair((int(first[i]), int(second[i])), uses, holds)
+assert solution
+solution
 
 # %% tags=["hide-cell"]
-dealt_f1 = []
+dealt_f1, own = [], (kinds == kinds[holds].mode().values).nonzero()[:, 0]
 for _ in range(200):
     dealt = holds.clone()
     dealt[own] = holds[own[torch.randperm(len(own), generator=generator)]]
@@ -653,13 +734,12 @@ viz.say(f"""{target}: the best single meta-latent has an F1 of {float(alone.max(
 # ## Summary
 
 # %% tags=["hide-input"]
-viz.say(f"""Named parts are true {times["meta-latents"].mean:.1f} times as often as by chance at k = {k} and say
+viz.say(f"""- Named parts are true {times["meta-latents"].mean:.1f} times as often as by chance at $k$ = {k} and say
 {recalls["meta-latents"].mean:.0%} of the rare facts; directions told the truth {times[metatruth.ORACLE].mean:.1f} times and
-{recalls[metatruth.ORACLE].mean:.0%}; random directions {times[lucky].mean:.1f} times and {recalls[lucky].mean:.0%}.""")
+{recalls[metatruth.ORACLE].mean:.0%}; random directions {times[lucky].mean:.1f} times and {recalls[lucky].mean:.0%}. Count
+names with judges that did not choose them, and beside such lists; precision without recall, or either alone, tells half.""")
 
 # %% [markdown]
-# - Count names with judges that did not choose them, against chance within a kind, beside a list that was told the truth, and
-#   beside lists that mean nothing. Precision without recall, or either without such lists, tells half.
 # - Most attributes can be read off the directions by a linear probe; a meta-SAE names some of them and misses many.
 # - Meta-latents resemble latents of smaller SAEs, but neither those nor another seed's meta-latents are the same parts.
 #   Latents are not atoms; that does not make meta-latents the atoms.
@@ -667,4 +747,6 @@ viz.say(f"""Named parts are true {times["meta-latents"].mean:.1f} times as often
 # **On Monday.** Never act on a part's name without its base rate, without judges that did not choose it, without a list of
 # random directions put through the same test, and without a second seed.
 #
-# **Next.** [What we found](07-findings.ipynb): every claim of the book in one table.
+# ## Next
+#
+# [What we found](07-findings.ipynb): every claim of the book in one table, and what to do about it on Monday.

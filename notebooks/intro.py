@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Are the parts we find the real parts?
 #
-# A sparse autoencoder turns what a language model thinks into a list of parts, its *latents*. It is tempting to read that list as *the* list: the same for everyone who looks, complete, and made of atoms. [Leask et al. (2025)](https://arxiv.org/abs/2502.04878) tested this on GPT-2 and found otherwise. This book repeats the tests on a small model of a world whose facts we wrote down ourselves, so that for once the right answer is known.
+# A sparse autoencoder turns what a language model thinks into a list of parts, its *latents*. It is tempting to read that list as *the* list: the same for everyone who looks, complete, and made of atoms. [Leask et al. (2025)](https://arxiv.org/abs/2502.04878) tested this on GPT-2 and found otherwise. This book repeats the tests on a small model of a world whose facts we wrote down ourselves, so that for once the right answer is known. Figure 1 shows one test at work, on one latent; the sentences below it say what came of all.
 
 # %% tags=["parameters", "remove-input"]
 tier = "world"
@@ -85,13 +85,11 @@ viz.claims_table(claims)
 # %% [markdown]
 # ## Three ways through
 #
-# | you have | read |
-# |---|---|
-# | 20 minutes | this page, then [what did we find, and what do you do on Monday?](07-findings.ipynb), without the exercises |
-# | an afternoon | the seven chapters in order, from [what would canonical units be, and how could we tell?](01-canonical.ipynb), with their exercises; each runs on a laptop without a GPU |
-# | everything | the chapters again with another seed, then [the library](api/index.md) on dictionaries of your own |
+# - **20 minutes:** this page, then [what did we find, and what do you do on Monday?](07-findings.ipynb)
+# - **An afternoon:** the seven chapters in order, from [what would canonical units be, and how could we tell?](01-canonical.ipynb)
+# - **Everything:** the chapters with their exercises and another seed, then [the library](api/index.md) on dictionaries of your own.
 #
-# Words have one meaning throughout: the [glossary](glossary.md) has it. When something does not work, see [troubleshooting](troubleshooting.md).
+# [How to read this book](reading.md) has the minutes, what to read before what, and what the signs mean. Words and symbols have one meaning throughout: see the [glossary](glossary.md) and the [notation](notation.md). When something does not work, see [troubleshooting](troubleshooting.md).
 #
 # ## Two commands
 #

@@ -59,7 +59,7 @@ def shape(run: dict) -> str:
 # %% [markdown]
 # ## One training step
 #
-# A training step of a BatchTopK SAE encodes a batch, keeps the $k$ largest activations per token on average, decodes, takes the gradient and moves the weights. Every contestant below does that on the same batches from the same start weights, by turns in one process. The open diamond is no trainer: it is one matrix product in float32, the encoder's, which every contestant but ours makes in full.
+# A training step of a {term}`BatchTopK` {term}`SAE` encodes a batch, keeps the $k$ largest activations per token on average, decodes, takes the gradient and moves the weights. Every contestant of Figure 1 does that on the same batches from the same start weights, by turns in one process. The open diamond is no trainer: it is one matrix product in float32, the encoder's, which every contestant but ours makes in full.
 
 # %% tags=["hide-input"]
 timed = read("")
@@ -84,7 +84,7 @@ d_model and several dictionary sizes (d_model × latents). Measured on {m["cores
 dictionary_learning {timed[0]["versions"]["dictionary-learning"]}, overcomplete {timed[0]["versions"]["overcomplete"]}.""")
 
 # %% [markdown]
-# The same as numbers: our milliseconds, how many times as much the fastest of the three peers needs (in wall time with two threads, and in the CPU time of both), how many times as much SAELens's own trainer needs in time and in memory, and our own peak memory.
+# Table 1 has the same as numbers.
 
 # %% tags=["hide-input"]
 rows = []
@@ -105,6 +105,9 @@ viz.table(rows, {
     "shape": ("shape", ""), "ours": ("ms", ".0f"), "peer": ("fastest peer", ".1f"), "who": ("which", ""),
     "cpu": ("in CPU time", ".1f"), "saelens": ("SAELens", ".1f"), "memory": ("its memory", ".1f"), "mib": ("MiB", ".0f"),
 })  # fmt: skip
+
+# %% [markdown]
+# **Table 1.** Our milliseconds for a step, how many times as much the fastest of the three peers needs (in wall time with two threads, and in the CPU time of both), how many times as much SAELens's own trainer needs in time and in memory, and our own peak memory.
 
 # %% tags=["remove-input"]
 share = [r["ours"] / r["floor"] for r in rows]
@@ -137,7 +140,7 @@ step, SAELens {min(r["saelens"] for r in rows):.0f} to {max(r["saelens"] for r i
 #
 # ## Equal quality
 #
-# A fast step is worth nothing if it learns less. Here each contestant trains on the same tokens, and we look at the error on tokens that none has seen.
+# A fast step is worth nothing if it learns less. So in Figure 2 each contestant trains on the same tokens, and we look at the error ({term}`FVU`) on tokens that none has seen.
 
 # %% tags=["hide-input"]
 curves = read("-curve")
@@ -175,7 +178,7 @@ method: at these learning rates our final error is {min(gain):.0%} to {max(gain)
 # %% [markdown]
 # ## With dead latents to revive
 #
-# The auxiliary loss gives dead latents the remaining error to explain. It needs their pre-activations, so a step with many dead latents costs more, for everyone.
+# The {term}`auxiliary loss` gives {term}`dead latents <dead latent>` the remaining error to explain. It needs their pre-activations, so a step with many dead latents costs more, for everyone: Table 2.
 
 # %% tags=["hide-input"]
 revived = read("-aux")
@@ -187,9 +190,11 @@ viz.table([
     "saelens": ("SAELens", ".0f"), "dictionary_learning": ("dictionary_learning", ".0f")})  # fmt: skip
 
 # %% [markdown]
+# **Table 2.** Median wall time of a step that has dead latents to revive, and how many are dead at its start.
+#
 # ## Stitching
 #
-# All insertion effects of a pair of SAEs come from one pass over the data ([the formula](03-stitching.ipynb)). What can it be measured against? Downwards against encoding the data with both SAEs, which nobody can do without. Upwards against the obvious way, one stitched SAE for each latent, run on all the data; that takes so long that we time very few latents (the table says how many timings there are) and multiply.
+# All {term}`insertion effects <insertion effect>` of a pair of SAEs come from one pass over the data, by {eq}`eq-insertion-effect`. Table 3 has the times. What can it be measured against? Downwards against encoding the data with both SAEs, which nobody can do without. Upwards against the obvious way, one stitched SAE for each latent, run on all the data; that takes so long that we time very few latents and multiply.
 
 
 # %% tags=["hide-input"]
@@ -211,7 +216,9 @@ viz.table(effects, {"pair": ("pair", ""), "d": ("d_model", ""), "tokens": ("toke
                     "timed": ("timings", ""), "mib": ("process, MiB", ",")})  # fmt: skip
 
 # %% [markdown]
-# Comparing two dictionaries means a product of every direction with every other. It is made in blocks, so that memory holds one block of it; the floor is that product alone, and scikit-learn's brute-force neighbours are the tool at hand.
+# **Table 3.** All insertion effects of a pair: CPU seconds, as a multiple of encoding the data with both SAEs; the loop over all latents, in CPU hours and as a multiple of ours, extrapolated from so many timings; and the memory of the whole process.
+#
+# Comparing two dictionaries means a product of every direction with every other (Table 4). It is made in blocks, so that memory holds one block of it; the floor is that product alone, and scikit-learn's brute-force neighbours are the tool at hand.
 
 # %% tags=["hide-input"]
 similar = [
@@ -223,7 +230,9 @@ viz.table(similar, {"pair": ("dictionaries", ""), "d": ("d_model", ""), "seconds
                     "sklearn": ("scikit-learn ×", ".1f"), "mib": ("MiB beside them", ",")})  # fmt: skip
 
 # %% [markdown]
-# And a path between two SAEs. One pass over the data makes a *pool* of both SAEs' latents: how much any two do the same on the same tokens. From it follow the error at every point of a path and the greedy order of its moves. The loop would build and evaluate the stitched SAE at every point, for a greedy order with every move that is left; its time is extrapolated from a few points, and ours includes the pool.
+# **Table 4.** The nearest neighbour in one dictionary of every latent of the other: seconds, as a multiple of the product alone; scikit-learn's time over ours; and memory beside the dictionaries.
+#
+# And a {term}`path` between two SAEs (Table 5). One pass over the data makes a {term}`pool` of both SAEs' latents: how much any two do the same on the same tokens, {eq}`eq-pool`. From it follow the error at every point of a path and the greedy order of its moves. The loop would build and evaluate the stitched SAE at every point, for a greedy order with every move that is left; its time is extrapolated from a few points, and ours includes the pool.
 
 # %% tags=["hide-input"]
 walked = [
@@ -237,9 +246,11 @@ viz.table(walked, {"pair": ("pair", ""), "d": ("d_model", ""), "tokens": ("token
                    "loop": ("the loop ×", ",.0f"), "greedy": ("greedy order, s", ".2f"), "greedy_loop": ("its loop ×", ",.0f")})  # fmt: skip
 
 # %% [markdown]
+# **Table 5.** A path between two SAEs: its moves; seconds for the pool, and as a multiple of encoding the data; for the errors at every point; for the greedy order; and how many times as long the loops would take.
+#
 # ## Meta-SAEs
 #
-# At the paper's scale, 2,304 meta-latents on 49,152 decoder directions of 768 coordinates in batches of 16,384, against SAELens's own trainer on the same SAE, from the same start and with the same batches: in float32, and under bfloat16 autocast, which is how SAEBench's `meta_structure` trains. The decoder is made up (sums of four of a tenth as many hidden directions, with noise).
+# Table 6 is about a {term}`meta-SAE` at the paper's scale, 2,304 meta-latents on 49,152 decoder directions of 768 coordinates in batches of 16,384, against SAELens's own trainer on the same SAE, from the same start and with the same batches: in float32, and under bfloat16 autocast, which is how SAEBench's `meta_structure` trains. The decoder is made up (sums of four of a tenth as many hidden directions, with noise).
 
 # %% tags=["hide-input"]
 scale = [json.loads(p.read_text()) for p in sorted(Path(results).glob("meta-train-*.json"))]
@@ -251,6 +262,9 @@ speeds = [
 ]  # fmt: skip
 viz.table(speeds, {"who": ("trainer", ""), "decoder": ("decoder", ""), "rows": ("rows a second", ",.0f"),
                    "times": ("canonlib ×", ".1f"), "explained": ("variance explained, same steps", ".4f")})  # fmt: skip
+
+# %% [markdown]
+# **Table 6.** Decoder rows that each trainer takes in a second, how many times as fast canonlib is, and the variance explained after equal steps.
 
 # %% tags=["remove-input"]
 viz.say("\n\n".join(f"""After the same steps they explain the same. canonlib's first dozen steps are slower, until its
@@ -268,7 +282,7 @@ variance explained of {b["variance_explained"]["canonlib"]:.3f} against {b["vari
                      for r, b in beside))  # fmt: skip
 
 # %% [markdown]
-# SAEBench's `meta_structure` reports one number, the variance of the decoder explained in sample by a meta-SAE of a quarter of its size. Here its own code and `recipe("saebench")` take turns on the same decoders: the base SAE of [chapter 5](05-meta-saes.ipynb), and a made-up one. Batches of 1,024 are small, and what a step costs beside its products weighs more.
+# SAEBench's `meta_structure` reports one number, the variance of the decoder explained in sample by a meta-SAE of a quarter of its size. In Table 7 its own code and `recipe("saebench")` take turns on the same decoders: the base SAE of [chapter 5](05-meta-saes.ipynb), and a made-up one. Batches of 1,024 are small, and what a step costs beside its products weighs more.
 
 # %% tags=["hide-input"]
 trained = [json.loads(p.read_text()) for p in sorted(Path(results).glob("meta-structure-*.json"))]
@@ -286,15 +300,18 @@ viz.table(found, {"decoder": ("decoder", ""), "meta": ("meta-latents", ","), "st
                   "canonlib": ("canonlib", ""), "n": ("seeds", ""), "seconds": ("canonlib, s", ".1f"),
                   "times": ("SAEBench ×", ".1f")})  # fmt: skip
 
+# %% [markdown]
+# **Table 7.** SAEBench's number by its own code and by ours: mean ± standard deviation over seeds, canonlib's seconds, and how many times as long SAEBench takes.
+
 # %% tags=["remove-input"]
 gaps = [abs(r["variance_explained"]["canonlib"]["mean"] - r["variance_explained"]["saebench"]["mean"]) for r in trained]
 noise = [max(r["variance_explained"][k]["sd"] for k in ("canonlib", "saebench")) for r in trained]
-viz.say(f"""Mean ± standard deviation over seeds. The means differ by {max(gaps):.3f} at most, {
+viz.say(f"""The means differ by {max(gaps):.3f} at most, {
     "less than one standard deviation of a seed at every row" if all(g < n for g, n in zip(gaps, noise))
     else "more than one standard deviation of a seed at some row"
 }: the same number, for less time.""")  # fmt: skip
 
 # %% [markdown]
-# ## Doubts
+# ## Doubt
 #
 # One machine, two cores, no GPU. With two threads the serial steps (finding the active entries, sorting them) leave one core waiting, so small dictionaries gain less from a second core than the matrix product does. The curves of the larger dictionaries use a learning rate ten times as high as the smallest, so that they are trained within a few hundred thousand tokens. Peers were written for GPUs, where dense products cost less; nothing here says how they compare there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most. The stitching benchmarks use random SAEs of a given $L_0$; time depends on shapes and on how many latents fire, not on what they mean.
