@@ -51,6 +51,7 @@ $(STAMP): requirements.lock pyproject.toml
 book: setup ## minutes: compute what the store lacks, run every chapter, write the claims table, build the site
 	$(BIN)/canonlib run --tier world
 	$(BIN)/canonlib notebooks
+	$(BIN)/canonlib explore book/explorer/data --data-only
 	$(BIN)/canonlib claims --write
 	$(JB) book/
 

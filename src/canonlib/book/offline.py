@@ -15,6 +15,7 @@ from typing import Any
 
 from canonlib.book import crosslinks
 from canonlib.book.apidocs import CanonNames, CanonRoom, plain_docstring
+from canonlib.book.explorerpage import CanonExplorer, copy_explorer
 from canonlib.book.mime import CircuitsVisMime, PlotlyMime
 from canonlib.book.pages import CanonCiting, CanonStatus
 from canonlib.book.sourcelinks import mend_source_links
@@ -117,6 +118,7 @@ def setup(app: Any) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.add_directive("canon-room", CanonRoom)
     app.add_directive("canon-names", CanonNames)
+    app.add_directive("canon-explorer", CanonExplorer)
     app.add_directive("canon-status", CanonStatus)
     app.add_directive("canon-citing", CanonCiting)
     app.connect("config-inited", _stage, priority=900)
@@ -128,4 +130,5 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("builder-inited", crosslinks.find)
     app.connect("env-get-updated", crosslinks.changed)
     app.connect("doctree-resolved", crosslinks.add)
+    app.connect("build-finished", copy_explorer)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -45,12 +45,16 @@ def explore_command(
 
       canonlib explore mine --sae my-sae --meta my-meta-sae --smaller my-smaller-sae --texts documents.txt
     """
-    from canonlib.explore.site import write_data, write_explorer
+    from canonlib.explore.site import write_book_data, write_explorer
     from canonlib.store.files import folder_bytes
 
+    if data_only:
+        import torch
+
+        torch.set_num_threads(1)  # what is committed must not depend on the number of threads
     subject = _subject(sae, meta, smaller or [], texts, model, hook, names, meta_names, context, tier)
     if data_only:
-        write_data(subject, out)
+        write_book_data(subject, out)
         typer.echo(f"{out}  {folder_bytes(out) / 2**20:.1f} MiB")
         return
     site = write_explorer(subject, out)

@@ -11,7 +11,7 @@ import importlib.metadata as metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import islice
@@ -63,17 +63,33 @@ def write_explorer(subject: Subject, folder: str | Path, progress: bool = True) 
     Raises ``ConfigError`` when ``folder`` holds something that is no explorer, or when the front-end library is not
     installed, and ``OSError`` when the disk refuses.
     """
-    folder = Path(folder)
-    _require_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        made = Path(scratch) / "explorer"
+
+    def fill(made: Path) -> None:
         write_data(subject, made / DATA, progress)
         write_app(made)
+
+    _replace(Path(folder), fill, mark="store.js")
+    return Site(Path(folder), subject.n_latents, subject.meta.n_latents)
+
+
+def write_book_data(subject: Subject, folder: str | Path, progress: bool = True) -> Path:
+    """Write the data alone, for a book whose build adds the page; errors and replacing as in ``write_explorer``."""
+    _replace(Path(folder), lambda made: write_data(subject, made, progress), mark="manifest.js")
+    return Path(folder)
+
+
+def _replace(folder: Path, fill: Callable[[Path], None], mark: str) -> None:
+    """Fill a folder beside ``folder`` and put it in its place, if what is there has the file ``mark`` or nothing."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / mark).is_file())):
+        raise ConfigError(f"{folder} is there and holds no explorer: give another folder, or remove it first.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        fill(made)
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         made.rename(folder)
-    return Site(folder, subject.n_latents, subject.meta.n_latents)
 
 
 def write_app(folder: Path) -> None:
@@ -165,13 +181,6 @@ def _write(folder: Path, name: str, content: Any) -> None:
 
 def _bytes(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-
-
-def _require_replaceable(folder: Path) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "store.js").is_file()):
-        raise ConfigError(f"{folder} is there and holds no explorer: give another folder, or remove it first.")
 
 
 def seeded_start(n_latents: int, n: int = 8, seed: int = 0) -> list[int]:
