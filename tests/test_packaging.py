@@ -80,7 +80,7 @@ def test_the_extra_pinned_is_the_lock_but_for_what_colab_keeps() -> None:
 
 
 def test_no_dependency_replaces_colabs_running_kernel() -> None:
-    kernel = {"ipykernel", "jupyter-client", "tornado", "pyzmq", "prompt-toolkit", "traitlets", "notebook"}
+    kernel = {"ipykernel", "jupyter-client", "tornado", "pyzmq", "prompt-toolkit", "notebook"}
     todo, seen = [canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]], set()
     while todo:
         name = todo.pop()

@@ -28,7 +28,7 @@ from canonlib.errors import CanonlibError, ConfigError, require_positive, unknow
 
 CELL_TIMEOUT = 1800
 """Seconds that one cell may take."""
-NEEDED = ("papermill", "nbclient", "jupytext", "nbformat", "ipykernel")
+NEEDED = ("papermill", "nbclient", "jupytext", "ipykernel")
 """Packages of the extra ``notebooks``: a reader of a chapter, in Colab say, does without them."""
 
 
