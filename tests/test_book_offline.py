@@ -176,6 +176,14 @@ def test_docstrings_become_safe_rst():
     ]  # fmt: skip
 
 
+def test_examples_stay_examples_between_prose():
+    lines = ["Shows a * b.", ">>> f(a * b)", "| a | b_ |", "", "After|wards.", "", ">>> g()", "::"]
+    apidocs.plain_docstring(None, "function", "f", None, None, lines)
+    assert lines == [
+        r"Shows a \* b.", "", ">>> f(a * b)", "| a | b_ |", "", r"After\|wards.", "", ">>> g()", "::",
+    ]  # fmt: skip
+
+
 def test_room_modules_lists_public_modules_only():
     names = apidocs.room_modules("canonlib.book")
     assert names[0] == "canonlib.book"
