@@ -23,6 +23,17 @@
 # >
 # > **May be skipped.** *The gradient, by hand* and *The dead*, at first reading.
 
+# %% tags=["remove-cell"]
+# In Colab and on Binder: install canonlib, with pinned dependencies. Elsewhere: nothing.
+import importlib.util
+import os
+import subprocess
+import sys
+
+if os.environ.keys() & {"COLAB_RELEASE_TAG", "BINDER_LAUNCH_HOST"} and not importlib.util.find_spec("canonlib"):
+    canonlib = "canonlib[pinned] @ git+https://github.com/canonlib/canonlib@main"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", canonlib])
+
 # %% tags=["parameters"]
 tier = "world"
 seed = 0
@@ -40,7 +51,7 @@ from canonlib.pipeline import Run
 from canonlib.viz import Curve, Part
 
 viz.setup_plotly()
-run = Run(tiers.get(tier, seed=seed), progress=False)
+run = Run(tiers.get(tier, seed=seed))
 
 # %% [markdown]
 # ## Four directions for every coordinate

@@ -23,6 +23,17 @@
 # >
 # > **May be skipped.** *Doubt, second: half of λ*, at first reading.
 
+# %% tags=["remove-cell"]
+# In Colab and on Binder: install canonlib, with pinned dependencies. Elsewhere: nothing.
+import importlib.util
+import os
+import subprocess
+import sys
+
+if os.environ.keys() & {"COLAB_RELEASE_TAG", "BINDER_LAUNCH_HOST"} and not importlib.util.find_spec("canonlib"):
+    canonlib = "canonlib[pinned] @ git+https://github.com/canonlib/canonlib@main"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", canonlib])
+
 # %% tags=["parameters"]
 tier = "world"
 seed = 0
@@ -37,7 +48,7 @@ from canonlib.pipeline import Run
 
 viz.setup_plotly()
 _ = torch.set_grad_enabled(False)
-run = Run(tiers.get(tier, seed=seed), progress=False)
+run = Run(tiers.get(tier, seed=seed))
 
 # %% [markdown]
 # ## One more latent

@@ -25,6 +25,17 @@
 # >
 # > **May be skipped.** "By hand, then by library", if you trust the library.
 
+# %% tags=["remove-cell"]
+# In Colab and on Binder: install canonlib, with pinned dependencies. Elsewhere: nothing.
+import importlib.util
+import os
+import subprocess
+import sys
+
+if os.environ.keys() & {"COLAB_RELEASE_TAG", "BINDER_LAUNCH_HOST"} and not importlib.util.find_spec("canonlib"):
+    canonlib = "canonlib[pinned] @ git+https://github.com/canonlib/canonlib@main"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", canonlib])
+
 # %% tags=["parameters"]
 tier = "world"
 seed = 0
@@ -41,7 +52,7 @@ from canonlib.claims.meta import over_seeds
 from canonlib.pipeline import Run, metastage
 
 viz.setup_plotly()
-run = Run(tiers.get(tier, seed=seed), progress=False)
+run = Run(tiers.get(tier, seed=seed))
 
 # %% [markdown]
 # ## One latent, one direction

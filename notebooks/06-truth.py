@@ -25,6 +25,17 @@
 # >
 # > **May be skipped.** "Two graphs", if the paper's adjacency number does not interest you.
 
+# %% tags=["remove-cell"]
+# In Colab and on Binder: install canonlib, with pinned dependencies. Elsewhere: nothing.
+import importlib.util
+import os
+import subprocess
+import sys
+
+if os.environ.keys() & {"COLAB_RELEASE_TAG", "BINDER_LAUNCH_HOST"} and not importlib.util.find_spec("canonlib"):
+    canonlib = "canonlib[pinned] @ git+https://github.com/canonlib/canonlib@main"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", canonlib])
+
 # %% tags=["parameters"]
 tier = "world"
 seed = 0
@@ -42,7 +53,7 @@ from canonlib.intervals import mean_interval
 from canonlib.pipeline import Run, metastage, metatruth
 
 viz.setup_plotly()
-run = Run(tiers.get(tier, seed=seed), progress=False)
+run = Run(tiers.get(tier, seed=seed))
 
 # %% [markdown]
 # ## A good story, counted

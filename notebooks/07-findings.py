@@ -23,6 +23,17 @@
 # >
 # > **May be skipped.** "By hand, once more".
 
+# %% tags=["remove-cell"]
+# In Colab and on Binder: install canonlib, with pinned dependencies. Elsewhere: nothing.
+import importlib.util
+import os
+import subprocess
+import sys
+
+if os.environ.keys() & {"COLAB_RELEASE_TAG", "BINDER_LAUNCH_HOST"} and not importlib.util.find_spec("canonlib"):
+    canonlib = "canonlib[pinned] @ git+https://github.com/canonlib/canonlib@main"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", canonlib])
+
 # %% tags=["parameters"]
 tier = "world"
 seed = 0
@@ -37,7 +48,7 @@ from canonlib.claims.rules import ENTITY, STITCHED
 from canonlib.pipeline import Run
 
 viz.setup_plotly()
-run = Run(tiers.get(tier, seed=seed), progress=False)
+run = Run(tiers.get(tier, seed=seed))
 
 # %% [markdown]
 # ## Three bets

@@ -15,6 +15,17 @@
 #
 # A sparse autoencoder turns what a language model thinks into a list of parts, its *latents*. It is tempting to read that list as *the* list: the same for everyone who looks, complete, and made of atoms. [Leask et al. (2025)](https://arxiv.org/abs/2502.04878) tested this on GPT-2 and found otherwise. This book repeats the tests on a small model of a world whose facts we wrote down ourselves, so that for once the right answer is known. Figure 1 shows one test at work, on one latent; the sentences below it say what came of all.
 
+# %% tags=["remove-cell"]
+# In Colab and on Binder: install canonlib, with pinned dependencies. Elsewhere: nothing.
+import importlib.util
+import os
+import subprocess
+import sys
+
+if os.environ.keys() & {"COLAB_RELEASE_TAG", "BINDER_LAUNCH_HOST"} and not importlib.util.find_spec("canonlib"):
+    canonlib = "canonlib[pinned] @ git+https://github.com/canonlib/canonlib@main"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", canonlib])
+
 # %% tags=["parameters", "remove-input"]
 tier = "world"
 seed = 0
@@ -28,7 +39,7 @@ from canonlib.claims.rules import ENTITY, STITCHED
 from canonlib.pipeline import Run
 
 viz.setup_plotly()
-run = Run(tiers.get(tier, seed=seed), progress=False)
+run = Run(tiers.get(tier, seed=seed))
 
 # %% tags=["hide-input"]
 sae, parts = run.family(ENTITY).sae(run.tier.meta_base), run.meta

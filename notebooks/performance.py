@@ -15,6 +15,17 @@
 #
 # Figures on this page are read from `benchmarks/results/`, where each run of a benchmark leaves its numbers with the machine and the versions it ran on. To measure on your own machine, `python benchmarks/train_step.py --help` says how.
 
+# %% tags=["remove-cell"]
+# In Colab and on Binder: install canonlib, with pinned dependencies. Elsewhere: nothing.
+import importlib.util
+import os
+import subprocess
+import sys
+
+if os.environ.keys() & {"COLAB_RELEASE_TAG", "BINDER_LAUNCH_HOST"} and not importlib.util.find_spec("canonlib"):
+    canonlib = "canonlib[pinned] @ git+https://github.com/canonlib/canonlib@main"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", canonlib])
+
 # %% tags=["parameters", "remove-input"]
 results = "../benchmarks/results"
 

@@ -92,3 +92,21 @@ def test_a_file_that_cannot_be_read_says_why_and_what_to_do(book, text, message)
 
 def test_every_committed_notebook_has_the_record_of_its_own_bytes():
     assert problems(ROOT / "book") == []
+
+
+def test_the_runner_records_chapters_of_the_book_and_no_others(book, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    from canonlib.book import runner
+
+    root, cell = book.parent, nbformat.v4.new_code_cell("1 + 1", execution_count=1)
+    monkeypatch.setattr(runner, "_execute", lambda *given: nbformat.v4.new_notebook(cells=[cell]))
+    told: list[str] = []
+    runner.run_chapter(root / "03-three.py", root / "runs" / "03-three.ipynb", root=root, write=told.append)
+    assert read_records(book) == {}
+    assert not (root / "runs" / "execution.json").exists()
+    done = runner.run_chapter(root / "03-three.py", book / "03-three.ipynb", root=root, write=told.append)
+    first = read_records(book)["03-three"]
+    assert done.changed
+    assert first["sha256"] == digest(book / "03-three.ipynb")
+    assert not runner.run_chapter(root / "03-three.py", book / "03-three.ipynb", root=root, write=told.append).changed
+    assert read_records(book)["03-three"] == first

@@ -22,8 +22,8 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 PIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*==[0-9][0-9a-z.]*")
-# jupyter-book brings these two; the Sphinx extension is imported by it and by nothing else.
-WITH_JUPYTER_BOOK = {"sphinx", "docutils"}
+# jupyter-book brings these three; what imports them builds the book and nothing else.
+WITH_JUPYTER_BOOK = {"sphinx", "docutils", "pyyaml"}
 
 
 def lock_lines() -> list[str]:
@@ -148,6 +148,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     # The rooms that say which extra they need.
     optional = {"src/canonlib/sae/cluster.py": cluster, "src/canonlib/judge/client.py": judge}
     optional |= {path.relative_to(ROOT).as_posix(): notebooks for path in (ROOT / "src/canonlib/book").glob("*.py")}
+    optional["src/canonlib/book/pdf.py"] = notebooks | {"playwright"}
     distributions, missing = metadata.packages_distributions(), []
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]:
         for module in sorted(imports_of(path)):

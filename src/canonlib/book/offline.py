@@ -7,6 +7,7 @@ added only to the pages that need it. Nothing third-party is committed.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata as metadata
 import shutil
 from importlib.resources import files
@@ -114,6 +115,13 @@ def _one_page_as_html(app: Any) -> None:
         handlers["singlehtml"] = {**handlers.get("html", {}), **handlers["singlehtml"]}
 
 
+def _fingerprint() -> int:
+    """A number that changes with this package's code: Sphinx then builds every page anew, not only edited ones."""
+    folder = Path(str(files("canonlib.book")))
+    text = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return int(hashlib.sha256(text).hexdigest()[:12], 16)
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.add_directive("canon-room", CanonRoom)
@@ -131,4 +139,4 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("env-get-updated", crosslinks.changed)
     app.connect("doctree-resolved", crosslinks.add)
     app.connect("build-finished", copy_explorer)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": _fingerprint(), "parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,18 +11,14 @@
   document.documentElement.dataset.theme = "light";
   document.documentElement.classList.add("canon-paper");
 
-  const label = (h) => {
-    const copy = h.cloneNode(true);
-    copy.querySelectorAll(".headerlink").forEach((a) => a.remove());
-    return copy.textContent.trim();
-  };
+  article.querySelectorAll(".headerlink").forEach((a) => a.remove());
   // Ids repeat from chapter to chapter ("summary"), so each heading gets one of its own for the link from the contents.
   let count = 0;
   const entry = (h) => {
     const anchor = make("a");
     anchor.id = "canon-heading-" + (count += 1);
     h.prepend(anchor);
-    const link = make("a", label(h));
+    const link = make("a", h.textContent.trim());
     link.href = "#" + anchor.id;
     const item = make("li");
     item.append(link);
