@@ -13,7 +13,7 @@
 # %% [markdown]
 # # How fast is it, and what bounds it?
 #
-# Figures on this page are read from `benchmarks/results/`, where each run of a benchmark leaves its numbers with the machine and the versions it ran on. To measure on your own machine, `python benchmarks/train_step.py --help` says how.
+# Figures on this page are read from `src/canonlib/book/results/`, where each run of a benchmark leaves its numbers with the machine and the versions it ran on; they lie in the package, so that this page runs anywhere. To measure on your own machine, `python benchmarks/train_step.py --help` says how.
 
 # %% tags=["remove-cell"]
 # In Colab and on Binder: install canonlib, with pinned dependencies. Elsewhere: nothing.
@@ -27,11 +27,12 @@ if os.environ.keys() & {"COLAB_RELEASE_TAG", "BINDER_LAUNCH_HOST"} and not impor
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", canonlib])
 
 # %% tags=["parameters", "remove-input"]
-results = "../benchmarks/results"
+results = ""  # a folder of your own results; the package's when empty
 
 # %% tags=["hide-input"]
 import json
 import statistics
+from importlib.resources import files
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -41,6 +42,7 @@ from canonlib import viz
 from canonlib.viz.figures import new_figure
 
 viz.setup_plotly()
+results = results or str(files("canonlib.book") / "results")
 
 # %% [markdown]
 # Five contestants, each with its colour, and a reader of the result files.
@@ -55,8 +57,8 @@ COLORS = dict(zip(NAMES, ("#a0437a", "#4a6fa5", "#b8860b", "#5b8c5a", "#8a8f98")
 
 def read(tag: str) -> list[dict]:
     """Every training benchmark whose name ends with the tag, smallest dictionary first."""
-    files = [p for p in Path(results).glob("train-step-*-cpu*.json") if p.stem.split("-cpu")[1] == tag]
-    runs = [json.loads(p.read_text()) for p in files]
+    found = [p for p in Path(results).glob("train-step-*-cpu*.json") if p.stem.split("-cpu")[1] == tag]
+    runs = [json.loads(p.read_text()) for p in found]
     return sorted(runs, key=lambda r: r["settings"]["shape"][0] * r["settings"]["shape"][1])
 
 
@@ -321,6 +323,26 @@ viz.say(f"""The means differ by {max(gaps):.3f} at most, {
     "less than one standard deviation of a seed at every row" if all(g < n for g, n in zip(gaps, noise))
     else "more than one standard deviation of a seed at some row"
 }: the same number, for less time.""")  # fmt: skip
+
+# %% [markdown]
+# ## The explorer
+#
+# How long does a reader of [the explorer](explorer.md) wait when the SAE is large? Table 8 opens one of a made-up SAE from a folder, each time in a fresh Chromium. The *first view* is over when a latent's page shows its parts and its texts; a *search* goes through all latents, from the words to the sorted list.
+
+# %% tags=["hide-input"]
+walks = [json.loads(p.read_text()) for p in sorted(Path(results).glob("explorer-*.json"))]
+told = [
+    {"n": r["n_latents"], "mb": r["bytes"] / 1e6, "files": r["n_files"], "write": r["write_seconds"],
+     "view": statistics.median(r["first_view_seconds"]), "worst": max(r["first_view_seconds"]),
+     "index": statistics.median(r["index_ms"]), "search": statistics.median(r["search_ms_median"].values()),
+     "slowest": r["search_ms_worst"]} for r in walks
+]  # fmt: skip
+viz.table(told, {"n": ("latents", ","), "mb": ("MB on disk", ".0f"), "files": ("files", ","), "write": ("to write, s", ".0f"),
+                 "view": ("first view, s", ".2f"), "worst": ("at worst", ".2f"), "index": ("index read, ms", ".0f"),
+                 "search": ("a search, ms", ".0f"), "slowest": ("at worst", ".0f")})  # fmt: skip
+
+# %% [markdown]
+# **Table 8.** The explorer of a large SAE: what it takes on disk and to write, and what a reader waits for. The index is read once, by the first search of a visit or while the first page is being read.
 
 # %% [markdown]
 # ## Doubt
