@@ -7,19 +7,23 @@ import re
 from urllib.parse import quote
 
 import pytest
+from axehelpers import GRAVE, RUN
+from browserhelpers import NOISE, open_browser
 from explorehelpers import HOSTILE, subject
 
 from canonlib.explore import write_explorer
-
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install -e .[dev])")
-from test_site_browser import NOISE
-from test_site_browser import browser as browser  # a fixture
 
 pytestmark = pytest.mark.browser
 
 VIEWS = ("", *(f"latent/{j}" for j in range(len(HOSTILE))), "latent/29", "meta/0", "meta/3", "meta/9", "graph/1", "graph/7",
          "search/name", "search/nothing at all", "latent/30", "nowhere", "search/%E0%A4%A")  # fmt: skip
 SETTLED = "() => !document.querySelector('main .wait') && document.querySelector('main h1, main .results p')"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,19 @@ def test_every_view_is_whole_and_runs_nothing(browser, folder, width, theme):
         tab.settle()
         assert tab.page.evaluate("() => document.documentElement.scrollWidth") <= width + 1, view
         assert not tab.page.evaluate("() => document.querySelectorAll('main script, main img, main i').length"), view
+    assert tab.findings() == []
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1400, "light"), (390, "dark")])
+def test_no_view_shuts_a_reader_out(browser, folder, width, theme):
+    axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed ([dev])")
+    tab = Tab(browser, folder, width, theme).open()
+    tab.page.evaluate(axe.AXE_SCRIPT)
+    for view in ("", "latent/13", "meta/3", "graph/13", "search/name", "nowhere"):
+        tab.page.evaluate("v => { location.hash = '#/' + v; }", view)
+        tab.settle()
+        grave = [v for v in tab.page.evaluate(RUN, []) if v["impact"] in GRAVE]
+        assert grave == [], view
     assert tab.findings() == []
 
 
