@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sae_lens import SAE
     from transformer_lens.model_bridge import TransformerBridge
 
-    from canonlib.activations import Split
+    from canonlib import activations
     from canonlib.meta import MetaSAE
 
 N_WORDS = 8
@@ -27,7 +27,7 @@ _BLOCK = 512
 class Texts:
     """Documents with the model's activations on them."""
 
-    split: Split
+    split: activations.Split
     """Activations ``[n_tokens, d_model]`` and where each row stands in the documents."""
     documents: torch.Tensor
     """int64 ``[n_documents, context]`` token ids."""
