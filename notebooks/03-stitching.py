@@ -691,7 +691,7 @@ exercises.check_classes(answer_3_1, effects, quiz, cosine, ours.threshold)
 #
 # <details><summary>Solution</summary>
 #
-# The cell below has the guess of the best cut, the truth and the effect of each. Nobody can get all of them from the cosine alone except by luck.
+# The cell below has the guess of the best cut, the truth and the effect of each. Far from the cut the cosine is seldom wrong; close to it, it is a guess.
 #
 # </details>
 
