@@ -727,7 +727,7 @@ exercises.check_gathered(answer_4_2, trained, mentions.activations, by_library)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# A `pool` of all SAEs on training mentions (`run.data.rows("train", "entities").sample(8_000)`), then `frankenstein`.
+# A `pool` of all SAEs on training mentions (`run.data.rows("train", "entities").sample(20_000)`), then `frankenstein`.
 #
 # </details>
 #
@@ -741,7 +741,7 @@ exercises.check_gathered(answer_4_2, trained, mentions.activations, by_library)
 from canonlib.stitch import frankenstein
 
 entity_saes = run.family("batchtopk-entities").saes()
-chosen_on = run.data.rows("train", "entities").sample(8_000)
+chosen_on = run.data.rows("train", "entities").sample(20_000)
 best = frankenstein(pool(list(entity_saes.values()), chosen_on), 256)
 print("from each size:", {n: len(taken) for n, taken in zip(entity_saes, best.latents, strict=True)})
 print("the library's: ", {int(n): len(taken) for n, taken in by_library["latents"].items()})
