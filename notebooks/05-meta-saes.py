@@ -217,7 +217,7 @@ viz.seed_dots(
 # with its 95% interval beside them.
 
 # %% [markdown]
-# The step from the Gaussian rows to the decoder rows is small beside the step from the shuffled ones. How few are the dimensions? Principal components answer without any training: the first one is the line that keeps most
+# Gaussian rows share dimensions and nothing else. How few are the dimensions? Principal components answer without any training: the first one is the line that keeps most
 # of the variance of the rows, the first two are the best plane, and so on.
 
 # %%
