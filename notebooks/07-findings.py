@@ -505,8 +505,8 @@ solution = exercises.check_doubling(novel_share, widest_pair.delta_mse, widest_p
 assert solution
 display(solution)
 viz.say(f"""From {widest_pair.small} to {widest_pair.large} latents {novel_share:.0%} are novel, from {pair.small} to {pair.large} it
-was {share:.0%}. Over all doublings it lies between {min(shares):.0%} and {max(shares):.0%}: never 0, as complete dictionaries would
-have it.""")
+was {share:.0%}. Over all doublings it lies between {min(shares):.0%} and {max(shares):.0%}; complete dictionaries would
+have 0.""")
 
 # %% [markdown]
 # ### Exercise 7.2: Which size for which task?
