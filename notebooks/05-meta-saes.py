@@ -804,7 +804,7 @@ named or not, as anything has.""")
 
 # %%
 rebuilt = b + A @ W_dec  # of every direction
-answer_5_3 = None  # yours: (number of the latent most like one part, number of the one that resists most)
+answer_5_3 = None  # yours: (most like one part, resists most), as latents' numbers
 exercises.check_least_composed(answer_5_3, mine, directions[mine], rebuilt[mine], W_dec)
 
 # %% [markdown]
