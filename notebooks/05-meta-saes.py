@@ -228,7 +228,7 @@ viz.seed_dots(
 # with its 95% interval beside them.
 
 # %% [markdown]
-# The step from the Gaussian rows to the decoder rows is small beside the step from the shuffled ones. How few are the dimensions? Principal components answer without any training: the first one is the line that keeps most
+# Gaussian rows share dimensions and nothing else. How few are the dimensions? Principal components answer without any training: the first one is the line that keeps most
 # of the variance of the rows, the first two are the best plane, and so on.
 
 # %%
@@ -815,7 +815,7 @@ named or not, as anything has.""")
 
 # %%
 rebuilt = b + A @ W_dec  # of every direction
-answer_5_3 = None  # yours: (number of the latent most like one part, number of the one that resists most)
+answer_5_3 = None  # yours: (most like one part, resists most), as latents' numbers
 exercises.check_least_composed(answer_5_3, mine, directions[mine], rebuilt[mine], W_dec)
 
 # %% [markdown]

@@ -516,8 +516,8 @@ solution = exercises.check_doubling(novel_share, widest_pair.delta_mse, widest_p
 assert solution
 display(solution)
 viz.say(f"""From {widest_pair.small} to {widest_pair.large} latents {novel_share:.0%} are novel, from {pair.small} to {pair.large} it
-was {share:.0%}. Over all doublings it lies between {min(shares):.0%} and {max(shares):.0%}: never 0, as complete dictionaries would
-have it.""")
+was {share:.0%}. Over all doublings it lies between {min(shares):.0%} and {max(shares):.0%}; complete dictionaries would
+have 0.""")
 
 # %% [markdown]
 # ### Exercise 7.2: Which size for which task?
@@ -607,9 +607,10 @@ one_to_one = float((matching >= 0).mean())
 solution = exercises.check_one_to_one(one_to_one, cosines_of_seeds, 0.6)
 assert solution
 display(solution)
-viz.say(
-    f"""{float(near_enough.any(1).double().mean()):.0%} of the first have a neighbour, {one_to_one:.0%} a partner of their own."""
-)
+crowded = float((max_cosine(d, lookalikes(second, seed).float()) > 0.6).double().mean())
+viz.say(f"""{float(near_enough.any(1).double().mean()):.1%} of the first have a neighbour above 0.6, {one_to_one:.1%} a partner of
+their own. But so do {crowded:.0%} when the second dictionary is as many Gaussian directions of its covariance: the cut of 0.6
+{"says little in so few dimensions" if crowded > 0.5 * one_to_one else "is not reached by the crowd alone"}.""")
 
 # %% tags=["hide-cell"]
 from canonlib.meta import random_directions, shuffled_coordinates
