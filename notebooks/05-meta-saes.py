@@ -443,7 +443,7 @@ joined = (
 viz.say(f"**Figure 5.3.** The same for a city. {lacking(city)} {joined}")
 
 # %% [markdown]
-# Two stories are two stories. Table 5.5 goes on with the next entities in order of fame. As you read, ask of each name how
+# ([The explorer](explorer.md) has such a graph for every latent, and its texts.) Two stories are two stories. Table 5.5 goes on with the next entities in order of fame. As you read, ask of each name how
 # many of the others it would be true of.
 
 # %% tags=["hide-input"]

@@ -94,6 +94,8 @@ viz.claims_table(claims)
 # The table's words, in the glossary: {term}`latent`, {term}`F1`, {term}`decoder direction` and its {term}`max cosine`, {term}`insertion effect`, {term}`MSE`, {term}`AUC`, {term}`novel <novel latent>` and {term}`reconstruction <reconstruction latent>` latents, {term}`meta-SAE`, {term}`meta-latent` and {term}`p and q <p-value>`.
 
 # %% [markdown]
+# Walk on in [the explorer](explorer.md), which has this for every latent.
+#
 # ## Three ways through
 #
 # - **20 minutes:** this page, then [what did we find, and what do you do on Monday?](07-findings.ipynb)

@@ -11,8 +11,16 @@
     var seen = cut.replace(/[\u0000-\u001f\u007f]/g, function (c) {
       return PICTURES[c] || String.fromCharCode(c === "\u007f" ? 0x2421 : 0x2400 + c.charCodeAt(0));
     });
-    return text.length > LONG ? seen + "… (" + text.length.toLocaleString("en") + " characters)" : seen || "∅";
+    if (!/[^\p{C}\p{Z}]/u.test(seen)) seen = named(cut);
+    return text.length > LONG ? seen + "… (" + text.length.toLocaleString("en") + " characters)" : seen;
   };
+
+  // What has nothing to see in it: spaces as their mark, other characters by their numbers.
+  function named(text) {
+    return Array.from(text).slice(0, 6).map(function (c) {
+      return c === " " ? "␣" : "U+" + c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+    }).join(" ") || "∅";
+  }
 
   Canon.percent = function (share) {
     if (!share) return "never";
