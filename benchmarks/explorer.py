@@ -44,20 +44,21 @@ def arguments() -> argparse.Namespace:
 
 
 def made_up_sae(activations: torch.Tensor, n: int, l0: float) -> Any:
-    """A JumpReLU SAE whose latents point along differences of real activations, with the threshold that gives ``l0``."""
+    """A JumpReLU SAE whose latents point along differences of real activations, with thresholds that give ``l0``."""
     from sae_lens.saes.jumprelu_sae import JumpReLUSAE, JumpReLUSAEConfig
 
     generator = torch.Generator().manual_seed(0)
     pick = torch.randint(len(activations), (2, n), generator=generator)
     rows = torch.nn.functional.normalize(activations[pick[0]] - 0.5 * activations[pick[1]], dim=1)
     sae = JumpReLUSAE(JumpReLUSAEConfig(d_in=activations.shape[1], d_sae=n, dtype="float32", apply_b_dec_to_input=True))
-    sample = activations[torch.randperm(len(activations), generator=generator)[:512]]
+    sample = activations[torch.randperm(len(activations), generator=generator)[:4_096]]
     with torch.no_grad():
         sae.b_dec.copy_(activations.mean(0))
         sae.W_enc.copy_(rows.T)
         sae.W_dec.copy_(rows)
         scores = (sample - sae.b_dec) @ sae.W_enc
-        sae.threshold.fill_(float(scores.flatten().kthvalue(int(scores.numel() * (1 - l0 / n))).values))
+        # A threshold of its own for each latent: all fire equally often, so that all have texts to keep.
+        sae.threshold.copy_(scores.kthvalue(round(len(scores) * (1 - l0 / n)), dim=0).values)
     return sae.requires_grad_(False).eval()
 
 

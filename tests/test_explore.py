@@ -17,7 +17,7 @@ from canonlib.compare import nearest
 from canonlib.errors import ConfigError
 from canonlib.explore import firings as rooms
 from canonlib.explore import own, records, site
-from canonlib.explore.firings import contexts, firings
+from canonlib.explore.firings import contexts, firings, handed_on
 from canonlib.explore.subject import Smaller
 from canonlib.meta import decompose, meta_activations, readings, users
 from canonlib.stitch import classify, insertion_effects
@@ -31,7 +31,9 @@ def whole():
 @pytest.fixture(scope="module")
 def told(whole):
     vocabulary = records.Vocabulary()
-    return list(records.latent_records(whole, vocabulary)), list(records.meta_records(whole, vocabulary)), vocabulary
+    found = records.measure(whole)
+    latents = list(records.latent_records(whole, found, vocabulary))
+    return latents, list(records.meta_records(whole, found, vocabulary)), vocabulary
 
 
 def read(path):
@@ -54,7 +56,8 @@ def test_firings_are_the_active_entries(whole, monkeypatch):
 
 def test_firings_of_meta_latents_are_what_tokens_hand_to_them(whole):
     x = whole.texts.split.activations
-    found = firings(whole.sae, x, meta_activations(whole.meta, whole.sae))
+    shares = meta_activations(whole.meta, whole.sae) * whole.sae.W_dec.norm(dim=1, keepdim=True)
+    found = handed_on(firings(whole.sae, x), shares)
     dense = readings(whole.meta, whole.sae, x)
     for m in range(10):
         rows, values = found.of(m)
@@ -133,21 +136,21 @@ def test_activity_is_share_and_maximum(whole, told):
 def test_latents_that_never_fired_in_training_have_no_parts(whole):
     alive = torch.ones(30, dtype=torch.bool)
     alive[4] = False
-    vocabulary = records.Vocabulary()
-    found = list(records.latent_records(subject(alive=alive), vocabulary))
+    half = subject(alive=alive)
+    found = list(records.latent_records(half, records.measure(half), records.Vocabulary()))
     assert found[4]["p"] == [] and found[4]["r"] is None and found[5]["p"]
 
 
 def test_what_is_not_given_is_left_out():
     bare = subject(texts=None, smaller=(), names=(), meta_names=(), truth=None)
-    latents = list(records.latent_records(bare, records.Vocabulary()))
-    assert set(latents[0]) == {"n", "p", "r"}
-    assert set(next(records.meta_records(bare, records.Vocabulary()))) == {"n", "u", "nu"}
+    found = records.measure(bare)
+    assert set(next(records.latent_records(bare, found, records.Vocabulary()))) == {"n", "p", "r"}
+    assert set(next(records.meta_records(bare, found, records.Vocabulary()))) == {"n", "u", "nu"}
 
 
 def test_an_sae_that_cannot_be_stitched_has_no_classes(whole):
     competing = subject(smaller=[Smaller(random_sae("topk", 16, 12, dtype="float32"), "16")])
-    assert "k" not in next(records.latent_records(competing, records.Vocabulary()))
+    assert "k" not in next(records.latent_records(competing, records.measure(competing), records.Vocabulary()))
 
 
 def test_files_hold_the_records_and_no_tag(whole, told, tmp_path):

@@ -37,7 +37,10 @@ _CODE_CELL = re.compile(r"^# %%(?! \[markdown\]).*$", re.M)
 
 
 def install_cell(ref: str) -> str:
-    """The cell's source, installing from ``ref``: a tag such as ``v0.2.0``, or the branch ``main``."""
+    """The cell's source, installing from ``ref``: a tag such as ``v0.2.0``, or the branch ``main``.
+
+    Raises ``ConfigError`` for a ``ref`` that is neither.
+    """
     if not re.fullmatch(r"[\w.-]+", ref):
         raise ConfigError(f"ref must be a tag or a branch such as v0.2.0 or main, got {ref!r}.")
     return INSTALL_CELL.rstrip() % ref
@@ -54,7 +57,7 @@ def first_code_cell(notebook: Path) -> Any:
 
 
 def launch_ref(root: Path) -> str:
-    """The tag or branch that the site's launch buttons lead to, as ``_config.yml`` says."""
+    """The tag or branch that the site's launch buttons lead to, as ``_config.yml`` says; ``ConfigError`` when it says none."""
     found = _BRANCH.search((root / "_config.yml").read_text(encoding="utf-8"))
     if found is None:
         raise ConfigError(f"{root / '_config.yml'} names no branch below repository:.")
@@ -62,7 +65,10 @@ def launch_ref(root: Path) -> str:
 
 
 def with_cell(source: str, ref: str) -> str:
-    """A py:percent text with the cell before its first other code cell; as it is when it has the cell."""
+    """A py:percent text with the cell before its first other code cell; as it is when it has the cell.
+
+    Raises ``ConfigError`` for a text without a code cell.
+    """
     if FIRST_LINE in source:
         return source
     first = _CODE_CELL.search(source)

@@ -66,7 +66,7 @@ class CanonCiting(_Written):
         return [book.parent / "CITATION.cff", book / "references.bib"]
 
     def lines(self, book: Path) -> list[str]:
-        """One block for this work when there are no keys, else one block with the entries of all keys."""
+        """One block for this work when there are no keys, else one with the entries of all keys; ``ConfigError`` for another."""
         citation, references = self.files(book)
         keys = [word for line in self.content for word in line.split()]
         entries = bib_entries(references.read_text(encoding="utf-8"))

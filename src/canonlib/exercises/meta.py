@@ -47,7 +47,7 @@ def check_named_parts(
 ) -> Feedback:
     """Of a latent's parts: how many have a name, and of how many of those is the name true? Two numbers.
 
-    ``parts`` are the indices of its meta-latents, ``names`` holds a name for every meta-latent of the meta-SAE, and
+    ``parts`` ``[n_parts]`` are the indices of its meta-latents, ``names`` holds a name for every meta-latent of the meta-SAE, and
     ``facts`` maps the entity's attributes to their values.
     """
     found = [names[int(m)] for m in parts]

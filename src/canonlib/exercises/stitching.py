@@ -78,7 +78,10 @@ def check_classes(
 
 
 def check_misplaced(answer: Any, effects: InsertionEffects, cosine: torch.Tensor, threshold: float) -> Feedback:
-    """Two numbers: firing latents at or below ``threshold`` that do not lower the error, and above it that do."""
+    """Two numbers: firing latents at or below ``threshold`` that do not lower the error, and above it that do.
+
+    ``cosine`` ``[n_latents]`` is each latent's maximum decoder cosine.
+    """
     below, lowers, fires = cosine.cpu() <= threshold, effects.delta_mse < 0, ~effects.silent
 
     def two(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,9 @@ def check_fvu(answer: Any, sae: SAE[Any], activations: torch.Tensor) -> Feedback
 
 
 def check_shrunk_activation(answer: Any, strength: float, penalty: float) -> Feedback:
-    """The activation with the least loss (s - f)² + λ f, for ``strength`` s and ``penalty`` λ, both above zero.
+    """The activation with the least loss (s - f)² + λ f, for ``strength`` s and ``penalty`` λ.
+
+    Raises ``ConfigError`` unless both are above zero.
 
     >>> print(check_shrunk_activation(1.5, strength=2, penalty=0.5))
     ✗ The square's derivative brings a factor 2, so the penalty takes half of λ, not all of it.

@@ -42,37 +42,56 @@ class Firings:
         return len(self.starts) - 1
 
     def of(self, column: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows (ascending) and activations of one column."""
+        """Rows (ascending) and activations of one column, both ``[n_active]``."""
         span = slice(int(self.starts[column]), int(self.starts[column + 1]))
         return self.token[span], self.value[span]
 
 
 @torch.no_grad()
-def firings(sae: SAE[Any], activations: torch.Tensor, shares: torch.Tensor | None = None) -> Firings:
-    """Where the latents of ``sae`` fire on ``activations`` ``[n_tokens, d_model]``.
+def firings(sae: SAE[Any], activations: torch.Tensor, progress: bool = False) -> Firings:
+    """Where the latents of ``sae`` fire on ``activations`` ``[n_tokens, d_model]``, a column for each.
 
-    With ``shares`` ``[n_latents, n_meta]`` the columns are meta-latents, and an entry is what the token hands to one:
-    Σ_j f_j(x) |d_j| a_m(d_j) (see ``meta.readings``). Raises ``ConfigError`` for activations that do not suit the SAE or are
-    not finite.
+    Raises ``ConfigError`` for activations that do not suit the SAE or are not finite.
     """
+    from tqdm.auto import tqdm
+
+    from canonlib.sae.entries import positions
     from canonlib.sae.streaming import blocks, require_activations
 
-    require_activations(activations, int(sae.cfg.d_in))
-    weights = None if shares is None else sae.W_dec.norm(dim=1, keepdim=True) * shares
-    n_columns = int(sae.cfg.d_sae) if shares is None else shares.shape[1]
-    rows = max(1, _ELEMENTS // int(sae.cfg.d_sae))
+    n_tokens, n_latents = require_activations(activations, int(sae.cfg.d_in)), int(sae.cfg.d_sae)
     found, start = [], 0
-    for block in blocks(activations, rows):
+    bar = tqdm(total=n_tokens, desc="firings", unit="token", unit_scale=True, disable=not progress)
+    for block in blocks(activations, max(1, _ELEMENTS // n_latents)):
         latents = sae.encode(block)
-        values = latents if weights is None else latents @ weights
-        token, column = (values > 0).nonzero(as_tuple=True)
-        found.append((column, token + start, values[token, column].float()))
+        flat = positions(latents > 0)
+        found.append((flat % n_latents, flat // n_latents + start, latents.reshape(-1)[flat].float()))
         start += len(block)
+        bar.update(len(block))
+    bar.close()
     column, token, value = (torch.cat(parts) for parts in zip(*found, strict=True))
     order = column.argsort(stable=True)
-    starts = torch.zeros(n_columns + 1, dtype=torch.int64)
-    starts[1:] = torch.bincount(column, minlength=n_columns).cumsum(0)
-    return Firings(starts, token[order], value[order], start)
+    starts = torch.zeros(n_latents + 1, dtype=torch.int64)
+    starts[1:] = torch.bincount(column, minlength=n_latents).cumsum(0)
+    return Firings(starts, token[order], value[order], n_tokens)
+
+
+def handed_on(fired: Firings, shares: torch.Tensor) -> Firings:
+    """What each token hands to each of ``n_meta`` meta-latents: Σ_j f_j(x) s_jm, where that is not zero.
+
+    ``fired`` are the latents' firings f, ``shares`` ``[n_latents, n_meta]`` what of each goes on (a_m(d_j) |d_j| for
+    meta-latents: see ``meta.readings``). Few of either are above zero, so both are kept sparse (scipy).
+    """
+    from scipy import sparse
+
+    f = sparse.csc_matrix(
+        (fired.value.numpy(), fired.token.numpy(), fired.starts.numpy()), shape=(fired.n_tokens, len(fired))
+    )
+    found = (f @ sparse.csr_matrix(shares.detach().cpu().numpy())).tocsc()
+    found.eliminate_zeros()
+    found.sort_indices()
+    parts = (torch.from_numpy(part) for part in (found.indptr, found.indices, found.data))
+    starts, token, value = parts
+    return Firings(starts.long(), token.long(), value.float(), fired.n_tokens)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ as [class, effect on the next smaller SAE's MSE], ``f`` facts as [fact, F1, prec
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from canonlib.explore.firings import Context, Firings, contexts, firings
+from canonlib.explore.firings import Context, Firings, contexts, firings, handed_on
 from canonlib.explore.subject import Fit, Smaller, Subject, raised_words
 
 N_USERS = 48
@@ -37,12 +38,29 @@ class Vocabulary:
         return self.numbers.setdefault(token, len(self.numbers))
 
 
-def latent_records(subject: Subject, vocabulary: Vocabulary) -> Iterator[Record]:
-    """A record for each latent, in order."""
-    fired = None if subject.texts is None else firings(subject.sae, subject.texts.split.activations)
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What records of both kinds are made from."""
+
+    shares: torch.Tensor
+    """[n_latents, n_meta] meta-activations."""
+    fired: Firings | None
+    """Where latents fire; None without texts."""
+
+
+def measure(subject: Subject, progress: bool = False) -> Measured:
+    """One pass over the texts, and one over the decoder."""
+    texts = subject.texts
+    fired = None if texts is None else firings(subject.sae, texts.split.activations, progress)
+    return Measured(_shares(subject), fired)
+
+
+def latent_records(subject: Subject, found: Measured, vocabulary: Vocabulary) -> Iterator[Record]:
+    """A record for each latent, in order; ``ConfigError`` when the smaller SAEs do not suit the base."""
+    fired = found.fired
     texts = _texts(subject, fired, vocabulary)
     near, classes = _near(subject, _rows(subject)), _classes(subject)
-    shares, left = _parts(subject)
+    shares, left = _parts(subject, found.shares)
     words = raised_words(subject, _rows(subject))
     for j in range(subject.n_latents):
         record: Record = {"n": subject.names[j] if subject.names else "", "p": shares[j], "r": left[j]}
@@ -57,10 +75,11 @@ def latent_records(subject: Subject, vocabulary: Vocabulary) -> Iterator[Record]
         yield record | _truth(subject, j)
 
 
-def meta_records(subject: Subject, vocabulary: Vocabulary) -> Iterator[Record]:
+def meta_records(subject: Subject, found: Measured, vocabulary: Vocabulary) -> Iterator[Record]:
     """A record for each meta-latent, in order."""
-    activations = _shares(subject)
-    fired = None if subject.texts is None else firings(subject.sae, subject.texts.split.activations, activations)
+    activations = found.shares
+    lengths = _rows(subject).norm(dim=1, keepdim=True)
+    fired = None if found.fired is None else handed_on(found.fired, lengths * activations)
     texts = _texts(subject, fired, vocabulary)
     near = _near(subject, subject.meta.sae.W_dec.detach())
     words = raised_words(subject, subject.meta.sae.W_dec.detach())
@@ -105,9 +124,9 @@ def _shares(subject: Subject) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _parts(subject: Subject) -> tuple[list[list[list[float]]], list[float | None]]:
+def _parts(subject: Subject, shares: torch.Tensor) -> tuple[list[list[list[float]]], list[float | None]]:
     """For each latent its meta-latents, most active first, and the length of what they leave over (None: no parts)."""
-    rows, shares = _rows(subject), _shares(subject)
+    rows = _rows(subject)
     unit = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
     parts: list[list[list[float]]] = []
     left: list[float | None] = []

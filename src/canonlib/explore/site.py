@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from canonlib.errors import ConfigError
-from canonlib.explore.records import Record, Vocabulary, latent_records, meta_records
+from canonlib.explore.records import Record, Vocabulary, latent_records, measure, meta_records
 from canonlib.explore.subject import Subject
 from canonlib.store.files import folder_bytes, replace_atomically
 
@@ -73,7 +73,7 @@ def write_explorer(subject: Subject, folder: str | Path, progress: bool = True) 
 
 
 def write_book_data(subject: Subject, folder: str | Path, progress: bool = True) -> Path:
-    """Write the data alone, for a book whose build adds the page; errors and replacing as in ``write_explorer``."""
+    """Write the data alone, for a book whose build adds the page; replaces, and raises ``ConfigError``, as ``write_explorer``."""
     _replace(Path(folder), lambda made: write_data(subject, made, progress), mark="manifest.js")
     return Path(folder)
 
@@ -118,16 +118,16 @@ def write_data(subject: Subject, folder: Path, progress: bool = True) -> None:
     from tqdm.auto import tqdm
 
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = Vocabulary()
+    vocabulary, found = Vocabulary(), measure(subject, progress)
     index: dict[str, list[Any]] = {"names": [], "tokens": [], "facts": []}
     bar = tqdm(total=subject.n_latents, desc="explorer", unit="latent", disable=not progress)
-    for number, chunk in enumerate(_chunks(latent_records(subject, vocabulary))):
+    for number, chunk in enumerate(_chunks(latent_records(subject, found, vocabulary))):
         for record in chunk:
             _index(index, record, subject)
         _write(folder, f"latents-{number}", chunk)
         bar.update(len(chunk))
     bar.close()
-    metas = list(meta_records(subject, vocabulary))
+    metas = list(meta_records(subject, found, vocabulary))
     for number, chunk in enumerate(_chunks(metas)):
         _write(folder, f"metas-{number}", chunk)
     _write(folder, "metas", [[m["n"], m["nu"]] for m in metas])
