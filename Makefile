@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 NOTEBOOK ?= book
 NBTEST := $(NBVAL) --nbval-current-env --nbval-cell-timeout 1800
 
-.PHONY: help setup book html pdf strict offline links linkcheck test unit nbtest colab browser run lint format lock dist clean distclean
+.PHONY: help setup book html pdf strict offline links linkcheck test unit nbtest colab weekly browser run lint format lock dist clean distclean
 
 # The text after ## is what `make help` shows; it begins with the cost on two cores.
 help: ## seconds: list the targets, cheapest first
@@ -89,6 +89,10 @@ nbtest: setup ## minutes: run every committed notebook again and compare (NOTEBO
 colab: setup ## minutes: every chapter as Colab runs it: a fresh environment, its own install cell, no repository
 	$(BIN)/canonlib run --tier world
 	$(PYTEST) -m "not gpu" tests/test_colab.py
+
+weekly: html ## minutes: what `make test` leaves to once a week: every chapter as Colab runs it, the book printed
+	$(BIN)/canonlib run --tier world
+	$(PYTEST) -m weekly tests
 
 browser: html ## seconds: every figure is drawn in headless Chromium with the network blocked
 	$(PYTEST) -m browser tests

@@ -106,6 +106,7 @@ def plain(text: str) -> str:
 
 @pytest.mark.browser
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_the_printed_book_has_every_chapter_its_captions_and_page_numbers(book):
     whole = plain("".join(book))
     assert len(titles()) >= 8

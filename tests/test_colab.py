@@ -25,9 +25,9 @@ from canonlib.book import launch
 
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-QUICK = ("01-canonical", "07-findings", "performance")
-"""What every `make test` runs: the first chapter, the one that uses every stage of the line, and the one without any;
-all others run weekly, and in CI one by one. Together some minutes on two cores."""
+QUICK = ("01-canonical", "performance")
+"""What every `make test` runs: a chapter that needs the store, and the page that does without; all others run weekly, and
+in CI one by one."""
 REF = launch.launch_ref(ROOT)
 
 
