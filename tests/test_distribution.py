@@ -22,7 +22,7 @@ from packaging.metadata import Metadata
 pytestmark = [pytest.mark.slow, pytest.mark.fresh]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 # Rooms of the book's own tools, which Sphinx imports, and what they need.
-FOR_SPHINX = {"canonlib.book.apidocs", "canonlib.book.mime", "canonlib.book.offline"}
+FOR_SPHINX = {f"canonlib.book.{name}" for name in ("apidocs", "crosslinks", "explorerpage", "mime", "offline", "pages")}
 
 
 def packaged() -> list[str]:

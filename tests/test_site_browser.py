@@ -124,9 +124,8 @@ GOOD = "<main><h1>Title</h1><p>Text with <a href='#x'>a link</a>.</p>{}</main>"
     ("<button></button>", "button-name"),
     ("<p style='color:#aaa;background:#fff'>pale</p>", "color-contrast"),
     ("<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>", "image-alt"),
-    ("<div style='width:100px;overflow-x:auto'><div style='width:900px'>wide</div></div>", "scrollable-region-focusable"),
     ("<div role=img aria-label=x><button>x</button></div>", "nested-interactive"),
-    ("<div class=highlight><pre><span class=k>a</span><span class=c style='color:#bbb'>b</span></pre></div>",
+    ("<div class=highlight><pre><span class=k>word</span> <span class=c style='color:#bbb'>pale words</span></pre></div>",
      "color-contrast"),
     ("", None),
 ])  # fmt: skip
