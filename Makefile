@@ -7,6 +7,8 @@ SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
 VENV ?= .venv
 PYTEST_ARGS ?=
+# Processes that share the tests, a file at a time; 0: all in one, as a debugger wants it.
+TEST_JOBS ?= 2
 # --nbval-lax compares the cells tagged nbval-check-output; NBVAL=--nbval compares every output, to the byte.
 NBVAL ?= --nbval-lax
 
@@ -15,6 +17,7 @@ STAMP := $(VENV)/.stamp
 HTML := book/_build/html
 JB := $(BIN)/jupyter-book build
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+SHARED := -n $(TEST_JOBS) --dist loadfile
 NOTEBOOK ?= book
 NBTEST := $(NBVAL) --nbval-current-env --nbval-cell-timeout 1800
 
@@ -77,10 +80,10 @@ linkcheck: setup ## minutes: ask other sites whether the pages that we link to a
 # One pytest run, so that one closing line counts everything; the browser test looks at the site that html builds.
 test: html ## minutes: unit tests, browser test, every committed notebook run again
 	$(BIN)/canonlib run --tier world
-	$(PYTEST) $(NBTEST) tests book
+	$(PYTEST) $(SHARED) $(NBTEST) tests book
 
 unit: setup ## minutes: unit tests alone
-	$(PYTEST) -m "not gpu and not weekly and not fresh and not browser" tests
+	$(PYTEST) $(SHARED) -m "not gpu and not weekly and not fresh and not browser" tests
 
 nbtest: setup ## minutes: run every committed notebook again and compare (NOTEBOOK=book/... one of them)
 	$(PYTEST) $(NBTEST) $(NOTEBOOK)
@@ -94,8 +97,8 @@ weekly: html ## minutes: what `make test` leaves to once a week: every chapter a
 	$(BIN)/canonlib run --tier world
 	$(PYTEST) -m weekly tests
 
-browser: html ## seconds: every figure is drawn in headless Chromium with the network blocked
-	$(PYTEST) -m browser tests
+browser: html ## minutes: every page and every view of the explorer in headless Chromium, with the network blocked
+	$(PYTEST) $(SHARED) -m "browser and not weekly" tests
 
 run: setup ## minutes: the whole line on the world, from model to claims table
 	$(BIN)/canonlib run --tier world

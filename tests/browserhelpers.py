@@ -93,9 +93,10 @@ def built_pages() -> list[Path]:
         command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT / "book")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    # _modules holds source listings: no figures, and most of the files. The explorer has a test of its own.
-    skip = {"_static", "_modules", "explorer"}
-    return sorted(p for p in SITE.rglob("*.html") if not skip & set(p.parts) and p != SITE / "index.html")
+    # The explorer has a test of its own. _modules holds source listings, most of the files and all alike: two of them.
+    skip, listings = {"_static", "_modules", "explorer"}, SITE / "_modules"
+    found = sorted(p for p in SITE.rglob("*.html") if not skip & set(p.parts) and p != SITE / "index.html")
+    return [*found, listings / "index.html", max((listings / "canonlib").rglob("*.html"), key=lambda p: p.stat().st_size)]
 
 
 @contextmanager

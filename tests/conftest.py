@@ -1,14 +1,51 @@
-"""The fixtures that several files share: the package as built, and an environment in which a notebook installed it."""
+"""What several files share: the package as built, an environment in which a notebook installed it, and how tests are
+dealt out when several processes run them (``-n 2 --dist loadfile``)."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import freshhelpers
 import pytest
 from freshhelpers import ROOT, FreshPython
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch is imported: two processes with two threads each starve one another on two cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def scope(nodeid: str) -> str:
+    """Tests of one scope run in one process: those of a file, of all files that share an installation, of a window."""
+    file, _, test = nodeid.partition("::")
+    if file in ("tests/test_colab.py", "tests/test_distribution.py"):
+        return "fresh"
+    if file == "tests/test_site_browser.py" and "[1400" in test or "[390" in test:
+        return test.partition("[")[2]
+    return file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """xdist's own scheduler by file, with the scopes above, in the order of the items."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByScope(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByScope(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files with slow tests first, so that no process is left alone with one at the end."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 class Built(NamedTuple):

@@ -23,7 +23,7 @@ from canonlib.sae.family import train_families
 from canonlib.store import Store
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'canonlib[cluster]'")
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="process signals")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="process signals")]
 
 
 @pytest.fixture(scope="module")

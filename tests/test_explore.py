@@ -307,6 +307,7 @@ def test_names_that_cannot_be_used_are_named(tmp_path, content, message):
 ])  # fmt: skip
 def test_options_that_do_not_go_together_are_named(folders, monkeypatch, arguments, message):
     monkeypatch.chdir(folders)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it tries again for half a minute
     done = explore("out", *arguments)
     assert done.exit_code == 2
     assert message in done.output + done.stderr

@@ -28,6 +28,8 @@ from canonlib.sae.group import Job, configuration
 from canonlib.stitch import Group, insert, insertion_losses
 from canonlib.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
@@ -324,23 +326,34 @@ from canonlib.pipeline import Run
 from functools import partial
 from canonlib.pipeline import metaparts
 from canonlib.store import Store, build
+import canonlib.activations, canonlib.claims.compute, sae_lens, sklearn.metrics, transformer_lens.model_bridge
 
 metaparts.side_by_side = partial(metaparts.side_by_side, workers=1)  # one by one: each is there to be stopped
-room, how = sys.argv[2:]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born ignoring it
 seal = build._seal
 
-def stop(b, *more):
-    if b.room == room:  # its files are written and not yet final: the worst moment
-        os.killpg(0, getattr(signal, how))
+def stop(b, *more):  # also in the processes that train SAEs, which import this file anew
+    if b.room == os.environ.get("STOP_IN"):  # its files are written and not yet final: the worst moment
+        os.killpg(0, getattr(signal, os.environ["STOP_BY"]))
         time.sleep(60)
     return seal(b, *more)
 
 build._seal = stop
-if __name__ == "__main__":
+
+def work(room, how):
+    os.setsid()
+    os.environ.update(STOP_IN=room, STOP_BY=how)
     line = Run(small_tier(), Store(sys.argv[1]), progress=False)
     for stage in line.stages():
         stage.work()
+
+if __name__ == "__main__":
+    for line in sys.stdin:  # a child for each: the imports above take as long as a stage
+        pid = os.fork()
+        if not pid:
+            work(*line.split())
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 
@@ -350,6 +363,14 @@ def contents(store: Store) -> dict[str, dict[str, str]]:
         f"{a.room}/{a.key}": {name: entry["sha256"] for name, entry in a.manifest["files"].items()}
         for a in store.artefacts()
     }
+
+
+def told(children: subprocess.Popen[str], order: str) -> int:
+    """The exit code of the child that a process makes for one line."""
+    assert children.stdin is not None and children.stdout is not None
+    children.stdin.write(f"{order}\n")
+    children.stdin.flush()
+    return int(children.stdout.readline())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups")
@@ -363,18 +384,20 @@ def test_stopped_in_every_stage_and_run_again(run: Run, tmp_path: Path) -> None:
     )  # fmt: skip
     assert set(rooms) == {a.room for a in run.store.artefacts()}
     store = Store(tmp_path / "store")
+    command = [sys.executable, str(tmp_path / "go.py"), str(store.root)]
     finished: set[str] = set()
-    for i, room in enumerate(rooms):  # both ways of stopping, by turns: each process spends seconds on its imports
-        how = ("SIGKILL", "SIGINT")[i % 2]
-        command = [sys.executable, str(tmp_path / "go.py"), str(store.root), room, how]
-        ended = subprocess.run(command, env=env, start_new_session=True, capture_output=True, timeout=600)
-        assert ended.returncode != 0, room
-        now = set(contents(store))
-        assert finished <= now, f"stopping in {room} lost artefacts"
-        assert not [key for key in now if key.startswith(f"{room}/")]
-        finished = now
-    command = [sys.executable, str(tmp_path / "go.py"), str(store.root), "none", "SIGINT"]
-    subprocess.run(command, env=env, start_new_session=True, timeout=900, check=True, capture_output=True)
+    with subprocess.Popen(
+        command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as children:
+        for i, room in enumerate(rooms):  # both ways of stopping, by turns
+            how = (signal.SIGKILL, signal.SIGINT)[i % 2]
+            ended = told(children, f"{room} {how.name}")
+            assert ended == -how or (how == signal.SIGINT and ended != 0), room
+            now = set(contents(store))
+            assert finished <= now, f"stopping in {room} lost artefacts"
+            assert not [key for key in now if key.startswith(f"{room}/")]
+            finished = now
+        assert told(children, "none SIGINT") == 0
     assert contents(store) == contents(run.store)
     assert not list(store.root.glob("*/.building-*"))
     assert not list(store.root.glob("*/.checkpoint-*"))

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from sphinx.errors import PycodeError
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import nested_parse_with_titles
 
 from canonlib.book.catalogue import ROOMS, Entry, entries, exports, room_entries, room_modules
@@ -151,3 +153,9 @@ def plain_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
     if any(re.match(r"\s*(:\w+|\.\. |\|)", line) or line.rstrip().endswith("::") for line in prose):
         return
     lines[:] = _paragraphs(lines)
+
+
+def leave_mocked(app: Any) -> None:
+    """Sphinx hook: no mocked library is imported after all, only because autodoc looks for its classes' overloads."""
+    for name in app.config.autodoc_mock_imports:
+        ModuleAnalyzer.cache["module", name] = PycodeError(f"{name} is mocked")

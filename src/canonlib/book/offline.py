@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from canonlib.book import crosslinks
-from canonlib.book.apidocs import CanonNames, CanonRoom, plain_docstring
+from canonlib.book.apidocs import CanonNames, CanonRoom, leave_mocked, plain_docstring
 from canonlib.book.explorerpage import CanonExplorer, copy_explorer
 from canonlib.book.mime import CircuitsVisMime, PlotlyMime
 from canonlib.book.pages import CanonCiting, CanonStatus
@@ -116,9 +116,12 @@ def _one_page_as_html(app: Any) -> None:
 
 
 def _fingerprint() -> int:
-    """A number that changes with this package's code: Sphinx then builds every page anew, not only edited ones."""
+    """A number that changes with this package's code, styles and scripts: Sphinx then builds every page anew.
+
+    Otherwise it copies no style as long as no page was edited.
+    """
     folder = Path(str(files("canonlib.book")))
-    text = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    text = b"".join(path.read_bytes() for path in sorted([*folder.glob("*.py"), *folder.glob("static/*")]))
     return int(hashlib.sha256(text).hexdigest()[:12], 16)
 
 
@@ -131,6 +134,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("canon-citing", CanonCiting)
     app.connect("config-inited", _stage, priority=900)
     app.connect("builder-inited", _one_page_as_html)
+    app.connect("builder-inited", leave_mocked)
     app.connect("html-page-context", _page_files)
     app.connect("html-page-context", _drop_thebe, priority=990)
     app.connect("html-page-context", mend_source_links)
