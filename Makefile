@@ -93,9 +93,9 @@ colab: setup ## minutes: every chapter as Colab runs it: a fresh environment, it
 	$(BIN)/canonlib run --tier world
 	$(PYTEST) -m "not gpu" tests/test_colab.py
 
-weekly: html ## minutes: what `make test` leaves to once a week: every chapter as Colab runs it, the book printed
+weekly: html ## minutes: what `make test` leaves to once a week: every chapter as Colab runs it, all windows under axe-core, the book printed
 	$(BIN)/canonlib run --tier world
-	$(PYTEST) -m weekly tests
+	$(PYTEST) $(SHARED) -m weekly tests
 
 browser: html ## minutes: every page and every view of the explorer in headless Chromium, with the network blocked
 	$(PYTEST) $(SHARED) -m "browser and not weekly" tests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pytest
 from browserhelpers import ROOT, SITE, sources
@@ -101,7 +102,8 @@ def titles() -> list[str]:
 
 
 def plain(text: str) -> str:
-    return re.sub(r"\W+", "", text).lower()
+    """Letters and digits alone; a ligature, as fonts have it for "fi", counts as its letters."""
+    return re.sub(r"\W+", "", unicodedata.normalize("NFKC", text)).lower()
 
 
 @pytest.mark.browser
@@ -119,4 +121,8 @@ def test_the_printed_book_has_every_chapter_its_captions_and_page_numbers(book):
     assert captions
     assert [c for c in captions if plain(c) not in whole] == []
     assert re.search(rf"\b{len(book)} / {len(book)}\b", book[-1])
-    assert [n for n, text in enumerate(book, 1) if not plain(text)] == [], "pages without a word"
+    feet = [plain(f"Canonical units? {n} / {len(book)}") for n in range(1, len(book) + 1)]
+    assert [n for n, (text, foot) in enumerate(zip(book, feet), 1) if plain(text) == foot] == [], "empty pages"
+    notes = "".join(p.read_text() for p in (ROOT / "notebooks").glob("*.py")).count(":::{margin} The paper differs")
+    assert whole.count(plain("The paper differs")) >= notes > 5, "margin notes are boxes on paper"
+    assert plain("Hide code cell") not in whole

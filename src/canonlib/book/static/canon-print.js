@@ -12,6 +12,16 @@
   document.documentElement.classList.add("canon-paper");
 
   article.querySelectorAll(".headerlink").forEach((a) => a.remove());
+  // Code that only draws a figure or puts numbers into a sentence stays folded away; a cell folded whole is a solution.
+  article.querySelectorAll(".cell.tag_hide-input > details.hide").forEach((d) => d.remove());
+  article.querySelectorAll("details.hide").forEach((d) => {
+    d.querySelector("summary").remove();
+    const open = make("div", "", "canon-unfolded");
+    open.append(...d.childNodes);
+    d.replaceWith(open);
+  });
+  // A table that fits on a page stays in one piece.
+  article.querySelectorAll("table").forEach((t) => t.classList.toggle("canon-whole", t.rows.length <= 16));
   // Ids repeat from chapter to chapter ("summary"), so each heading gets one of its own for the link from the contents.
   let count = 0;
   const entry = (h) => {
@@ -48,7 +58,8 @@
 
   const title = make("section", "", "canon-title-page");
   title.append(make("p", front.title, "canon-title"), make("p", front.subtitle, "canon-subtitle"),
-    make("p", front.author), make("p", "Version " + front.version));
+    make("p", front.author), make("p", "Version " + front.version),
+    make("p", "Code that only draws figures is left out here; the notebooks have it.", "canon-note"));
   const contents = make("nav", "", "canon-contents");
   contents.append(make("p", "Contents", "canon-title"), list);
   // Nothing of the site's frame goes to paper: only the title, the contents and the text.
