@@ -96,7 +96,11 @@ def built_pages() -> list[Path]:
     # The explorer has a test of its own. _modules holds source listings, most of the files and all alike: two of them.
     skip, listings = {"_static", "_modules", "explorer"}, SITE / "_modules"
     found = sorted(p for p in SITE.rglob("*.html") if not skip & set(p.parts) and p != SITE / "index.html")
-    return [*found, listings / "index.html", max((listings / "canonlib").rglob("*.html"), key=lambda p: p.stat().st_size)]
+    return [
+        *found,
+        listings / "index.html",
+        max((listings / "canonlib").rglob("*.html"), key=lambda p: p.stat().st_size),
+    ]
 
 
 @contextmanager

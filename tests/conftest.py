@@ -22,7 +22,7 @@ def scope(nodeid: str) -> str:
     file, _, test = nodeid.partition("::")
     if file in ("tests/test_colab.py", "tests/test_distribution.py"):
         return "fresh"
-    if file == "tests/test_site_browser.py" and "[1400" in test or "[390" in test:
+    if file == "tests/test_site_browser.py" and test.endswith(("-light]", "-dark]")):
         return test.partition("[")[2]
     return file
 
