@@ -32,6 +32,7 @@ def _claim(**changes: object) -> Claim:
         (False, "55%", "smaller model", "differs"),
         (False, "55%", "", "fails"),
         (False, "", "", "fails"),
+        (False, "", "too hard a bound", "fails"),
     ],
 )
 def test_verdicts(holds: bool, paper: str, reason: str, expected: str) -> None:
@@ -44,6 +45,7 @@ def test_a_difference_needs_a_reason() -> None:
     with pytest.raises(ConfigError, match="'not tested here' needs a reason"):
         _claim(verdict="not tested here")
     assert _claim(verdict="fails").broken
+    assert not _claim(verdict="fails", reason="the bound was too hard").broken
     assert not _claim(verdict="differs", reason="small").broken
 
 

@@ -55,19 +55,18 @@ def meta_variance(run: Run) -> Claim:
 
 
 def meta_control(run: Run) -> Claim:
-    """Twice every control."""
-    names = {"untrained": "an untrained decoder", "shuffled": "coordinates shuffled",
-             "gaussian": "Gaussian of the same covariance"}  # fmt: skip
-    share = over_seeds(run, "variance_explained").mean
+    """Twice the controls that have no structure at all."""
+    names = {"untrained": "an untrained decoder", "shuffled": "coordinates shuffled"}
+    share, gaussian = (over_seeds(run, f"variance_{name}").mean for name in ("explained", "gaussian"))
     controls = {label: over_seeds(run, f"variance_{name}").mean for name, label in names.items()}
     best = max(controls, key=lambda label: controls[label])
     holds = share >= 2 * controls[best]
-    beyond = ", and no decomposition explains more than 100%" if controls[best] > 0.5 else ""
     return claim_of(
-        run, holds, id="meta-control", chapter=5, bound="at least twice each control's, in sample",
-        sentence="A meta-SAE explains at least twice as much of decoder directions as of each control.",
-        ours=f"{share:.0%} against " + ", ".join(f"{value:.0%} ({label})" for label, value in controls.items()),
-        reason="" if holds else f"twice the nearest control, {best}, would be {2 * controls[best]:.0%}{beyond}",
+        run, holds, id="meta-control", chapter=5, bound="at least twice each of the two, in sample",
+        sentence="A meta-SAE explains at least twice as much of decoder directions as of untrained or shuffled ones.",
+        ours=f"{share:.0%} against " + ", ".join(f"{value:.0%} ({label})" for label, value in controls.items())
+        + f"; Gaussian rows of the same covariance, the subject of the next claim, reach {gaussian:.0%}",
+        reason="" if holds else f"twice the nearer control, {best}, would be {2 * controls[best]:.0%}",
     )  # fmt: skip
 
 
@@ -95,9 +94,15 @@ def meta_facts(run: Run) -> Claim:
         "discovery rate of 5%",
         paper="by eye: Einstein is science, prominent figures, German, E...", source="meta-SAE post",
         sentence="Meta-latents match true attributes of the entities whose latents use them better than chance.",
-        ours=f"mean best F1 {mean:.2f} against {chance:.2f} by chance, {named.mean:.0f} of {used.mean:.0f} named "
-        f"({mean.n} seeds); best: {run.meta.summary['best_names']}",
+        ours=f"mean best F1 {mean:.2f} against {chance:.2f} by chance; of {used.mean:.0f} meta-latents with enough users "
+        f"{named.mean:.0f} named (means of {mean.n} seeds); best: {run.meta.summary['best_names']}",
     )  # fmt: skip
+
+
+def _listed(numbers: list[int]) -> str:
+    """ "8, 16 and 32"."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def meta_split(run: Run) -> Claim:
@@ -106,6 +111,7 @@ def meta_split(run: Run) -> Claim:
     small = [row["parts"] for row in rows if row["size"] <= EARLY * run.tier.meta_base]
     largest = rows[-1]["parts"]
     holds = bool(small) and max(small) <= LESS_THAN * largest
+    fewer = [row["size"] for row in rows if row["size"] <= EARLY * run.tier.meta_base and row["parts"] <= LESS_THAN * largest]
     return claim_of(
         run, holds if small else None, id="meta-split", chapter=5,
         bound=f"at most {LESS_THAN:.0%} of the largest SAE's, at each size up to an eighth of it",
@@ -113,8 +119,9 @@ def meta_split(run: Run) -> Claim:
         sentence="With one meta-SAE for all sizes, latents of smaller SAEs have fewer meta-latents.",
         ours=f"{span(small, 1)} at up to {EARLY * run.tier.meta_base:,.0f} latents, {largest:.1f} at "
         f"{rows[-1]['size']:,}" if small else "",
-        reason="" if holds else f"BatchTopK fixes the mean over all sizes at {run.tier.meta_k}, and the small SAEs' latents do "
-        "not fall below it" if small else "this tier has no SAE of an eighth of the base's size",
+        reason="" if holds else f"they have fewer at {_listed(fewer)} latents, and not at the other sizes"
+        if fewer else f"BatchTopK fixes the mean over all sizes at {run.tier.meta_k}, and at no small size they fall below it"
+        if small else "this tier has no SAE of an eighth of the base's size",
     )  # fmt: skip
 
 
@@ -162,8 +169,8 @@ def meta_smaller(run: Run) -> Claim:
         paper="meta-latents have a latent of cosine above 0.7 often in SAE-3,072, often not in SAE-49,152",
         source="meta-SAE post",
         sentence="Meta-latents lie closer to latents of smaller SAEs than random directions do.",
-        ours=f"mean highest cosine {spans['meta']} against {spans['random']}, at least {low:.1f} standard deviations (95%); "
-        f"directions of the rows' covariance {spans['gaussian']} (SAEs of {span([float(n) for n in by_size], 0)} latents)"
+        ours=f"mean highest cosine {spans['meta']} against {spans['random']}, an effect size of at least {low:.1f} (the lower "
+        f"end of 95%); directions of the rows' covariance {spans['gaussian']} (SAEs of {span([float(n) for n in by_size], 0)} latents)"
         if by_size else "",
         reason="" if by_size else "this tier has no smaller SAEs",
     )  # fmt: skip

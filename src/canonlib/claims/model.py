@@ -36,7 +36,7 @@ class Claim:
     """agrees/differs: the paper has a finding to compare with; holds/fails: a claim of this book alone."""
     tier: str
     reason: str = ""
-    """Why ours differs, or why it is not tested here."""
+    """Why ours differs or fails, or why it is not tested here."""
 
     def __post_init__(self) -> None:
         if self.verdict in ("differs", "not tested here") and not self.reason:
@@ -45,7 +45,7 @@ class Claim:
     @property
     def broken(self) -> bool:
         """True when the claim fails with no stated reason: the tests fail then."""
-        return self.verdict == "fails"
+        return self.verdict == "fails" and not self.reason
 
     def to_json(self) -> dict[str, Any]:
         """Every field, JSON-able."""
@@ -53,13 +53,13 @@ class Claim:
 
 
 def verdict(holds: bool, paper: str, reason: str) -> Verdict:
-    """The verdict of a tested claim: a stated reason turns a failure into a difference.
+    """The verdict of a tested claim: a stated reason turns a failure of the paper's claim into a difference.
 
     >>> verdict(True, paper="55%", reason=""), verdict(True, paper="", reason="")
     ('agrees', 'holds')
-    >>> verdict(False, paper="0.7", reason="it depends on the pair"), verdict(False, paper="", reason="")
+    >>> verdict(False, paper="0.7", reason="it depends on the pair"), verdict(False, paper="", reason="chance does too")
     ('differs', 'fails')
     """
     if holds:
         return "agrees" if paper else "holds"
-    return "differs" if reason else "fails"
+    return "differs" if paper and reason else "fails"
