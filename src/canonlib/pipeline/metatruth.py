@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from canonlib.pipeline import metastage
-from canonlib.sae.selectivity import fact_membership
+from canonlib.sae.selectivity import distinct_facts
 from canonlib.store import Build, write_json
 
 if TYPE_CHECKING:
@@ -56,13 +56,11 @@ class Scored:
 
 
 def truth_of(run: Run, seed: int) -> Truth:
-    """The facts of the entities that the base SAE of that seed has latents for."""
+    """The facts of the entities that the base SAE of that seed has latents for; twin facts count as one."""
     stage = run.meta_of(seed)
-    facts, membership = fact_membership()
+    facts, membership = distinct_facts()
     place = (torch.cumsum(stage.alive, 0) - 1)[stage.own]
-    return Truth(
-        place, membership.T[stage.entity], stage.entity, metastage.kinds()[stage.entity], [str(f) for f in facts]
-    )
+    return Truth(place, membership.T[stage.entity], stage.entity, metastage.kinds()[stage.entity], list(facts))
 
 
 def truth_stage(run: Run, seed: int) -> dict[str, Any]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OWN = 0.7
 """F1 above which a latent counts as an entity's, or an attribute value's, own."""
+TWINS = " / "
+"""What stands between the names of facts that hold of the same entities, see ``distinct_facts``."""
 
 
 def fact_membership() -> tuple[tuple[table.Fact, ...], torch.Tensor]:
@@ -31,6 +33,24 @@ def fact_membership() -> tuple[tuple[table.Fact, ...], torch.Tensor]:
     """
     _, facts, rows = table.truth_matrix()
     return tuple(facts), torch.tensor(rows, dtype=torch.bool).T
+
+
+def distinct_facts() -> tuple[tuple[str, ...], torch.Tensor]:
+    """The world's facts with twins as one: labels, and which entities each holds of, bool ``[n_distinct, n_entities]``.
+
+    Twins hold of exactly the same entities (who is a politician, and whose field is politics), so nothing that looks at
+    entities can tell them apart, and a count over facts would count them twice. Their label names all of them.
+
+    >>> labels, membership = distinct_facts()
+    >>> len(labels), "field=politics / occupation=politician" in labels
+    (92, True)
+    """
+    facts, membership = fact_membership()
+    columns, which = torch.unique(membership, dim=0, return_inverse=True)
+    names: dict[int, list[str]] = {}
+    for fact, group in zip(facts, which.tolist(), strict=True):
+        names.setdefault(group, []).append(str(fact))
+    return tuple(TWINS.join(together) for together in names.values()), columns[list(names)]
 
 
 @dataclass(frozen=True, eq=False)
