@@ -16,7 +16,7 @@ import re
 import sys
 from pathlib import Path
 
-from canonlib.book import launch
+from canonlib.book import launch, status
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = r"\d+\.\d+\.\d+"
@@ -82,7 +82,7 @@ def problems(root: Path, tag: str | None = None) -> list[str]:
     for path in [*sorted((root / "notebooks").glob("*.py")), *sorted((root / "book").glob("*.ipynb"))]:
         if launch.first_code_cell(path).source != launch.install_cell(ref):
             found.append(f"{path.relative_to(root)}: its first code cell does not install {ref}")
-    return found
+    return [*found, *status.problems(root / "book")]
 
 
 def set_version(root: Path, version: str) -> None:
@@ -94,6 +94,14 @@ def set_version(root: Path, version: str) -> None:
         (root / name).write_text(text, encoding="utf8")
 
 
+def set_date(root: Path, day: str | None) -> None:
+    """Say in CITATION.cff when the version was released, below the version; None for a version that is not yet."""
+    text = re.sub(r"^date-released: .*\n", "", read(root, "CITATION.cff"), flags=re.M)
+    if day is not None:
+        text = re.sub(r"^(version: .*\n)", rf"\g<1>date-released: {day}\n", text, flags=re.M)
+    (root / "CITATION.cff").write_text(text, encoding="utf8")
+
+
 def close(root: Path, version: str, today: str) -> None:
     """Date the changelog's newest section, which must be that version's, and let everything point at its tag."""
     if headings(root)[:1] != [(version, "unreleased")]:
@@ -102,6 +110,7 @@ def close(root: Path, version: str, today: str) -> None:
     text = read(root, "CHANGELOG.md").replace(f"## {version} (unreleased)", f"## {version} ({today})", 1)
     (root / "CHANGELOG.md").write_text(text, encoding="utf8")
     set_version(root, version)
+    set_date(root, today)
     launch.put(root, f"v{version}")
 
 
@@ -113,6 +122,7 @@ def begin(root: Path, version: str) -> None:
     text = read(root, "CHANGELOG.md").replace(f"## {newest} (", f"## {version} (unreleased)\n\n## {newest} (", 1)
     (root / "CHANGELOG.md").write_text(text, encoding="utf8")
     set_version(root, version)
+    set_date(root, None)
     launch.put(root, "main")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from canonlib.book import launch
+from canonlib.book import launch, status
 from canonlib.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,6 +69,7 @@ def tree(tmp_path: Path) -> Path:
     notebook = {"cells": [{**cell, "source": launch.install_cell("main").splitlines(keepends=True)}], "metadata": {},
                 "nbformat": 4, "nbformat_minor": 5}  # fmt: skip
     (tmp_path / "book" / "02-b.ipynb").write_text(json.dumps(notebook))
+    status.record_execution(tmp_path / "book" / "02-b.ipynb", 3.0)
     launch.put(tmp_path)
     return tmp_path
 
@@ -96,6 +98,8 @@ def test_a_release_and_the_version_after_it(tree: Path) -> None:
     assert release.main(["close", "0.2.0"], tree) == 0
     assert release.main(["check", "v0.2.0"], tree) == 0
     assert launch.launch_ref(tree) == "v0.2.0"
+    assert re.search(r"^version: 0\.2\.0\ndate-released: \d{4}-\d\d-\d\d$", (tree / "CITATION.cff").read_text(), re.M)
+    assert status.read_records(tree / "book")["02-b"]["seconds"] == 3.0
     assert "  branch: other\n" in (tree / "_config.yml").read_text()
     for path in (tree / "notebooks" / "01-a.py", tree / "book" / "02-b.ipynb"):
         assert "canonlib/canonlib@v0.2.0" in path.read_text()
@@ -107,6 +111,18 @@ def test_a_release_and_the_version_after_it(tree: Path) -> None:
     assert release.versions(tree) == dict.fromkeys(release.PLACES, "0.3.0")
     assert 'python_version = "3.11"' in (tree / "pyproject.toml").read_text()
     assert launch.launch_ref(tree) == "main"
+    assert "date-released" not in (tree / "CITATION.cff").read_text()
+
+
+def test_a_record_of_another_run_stays_so_and_is_found(tree: Path) -> None:
+    book = tree / "book"
+    records = json.loads((book / "execution.json").read_text())
+    records["02-b"]["sha256"] = "0" * 64
+    (book / "execution.json").write_text(json.dumps(records))
+    launch.put(tree, "v0.2.0")
+    assert status.read_records(book) == records
+    launch.put(tree, "main")
+    assert any("execution.json is of another run" in line for line in release.problems(tree))
 
 
 def change(name: str, old: str, new: str):
@@ -129,7 +145,7 @@ def change(name: str, old: str, new: str):
 ])  # fmt: skip
 def test_what_is_out_of_step_is_found(tree: Path, fault, finding: str, capsys: pytest.CaptureFixture[str]) -> None:
     fault(tree)
-    found = release.problems(tree)
+    found = [line for line in release.problems(tree) if "execution.json" not in line]
     assert len(found) == 1
     assert finding in found[0]
     assert release.main(["check", "v0.2.0"], tree) == 1

@@ -107,10 +107,19 @@ def test_the_matrix_is_every_chapter() -> None:
 
 
 def test_the_store_is_saved_under_the_key_that_it_is_looked_for() -> None:
-    keys = {
-        (step.get("with") or {}).get("key")
-        for path in WORKFLOWS
-        for step in steps(path)
-        if step.get("uses", "").startswith("actions/cache")
-    }
+    caches = [step for path in WORKFLOWS for step in steps(path) if step.get("uses", "").startswith("actions/cache")]
+    keys = {step["with"]["key"] for step in caches if "/save" not in step["uses"]}
     assert keys == {"store-v1-${{ hashFiles('src/canonlib/**', 'notebooks/**', 'requirements.lock') }}"}
+    (saved,) = (step for step in caches if "/save" in step["uses"])
+    looked_for = re.fullmatch(r"\$\{\{ steps\.(\w+)\.outputs\.cache-primary-key \}\}", saved["with"]["key"])
+    assert looked_for is not None, "computed anew after the tests, the hash would count compiled files"
+    assert [step["uses"] for step in caches if step.get("id") == looked_for[1]] == ["actions/cache/restore@v4"]
+
+
+def test_only_what_passed_the_tests_is_published() -> None:
+    publish = workflow(ROOT / ".github" / "workflows" / "publish.yml")
+    triggers = publish[True]  # YAML 1.1 reads the key "on" so
+    assert set(triggers) == {"workflow_run", "workflow_dispatch"}
+    assert triggers["workflow_run"]["workflows"] == [workflow(ROOT / ".github" / "workflows" / "test.yml")["name"]]
+    assert "workflow_run.conclusion == 'success'" in publish["jobs"]["build"]["if"]
+    assert "workflow_run.head_sha" in publish["jobs"]["build"]["steps"][0]["with"]["ref"]

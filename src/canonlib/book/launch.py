@@ -81,8 +81,11 @@ def with_cell(source: str, ref: str) -> str:
 def put(root: Path, ref: str | None = None) -> list[Path]:
     """Put the cell where it lacks and ``ref`` where it is not said; returns the files that changed.
 
-    Executed notebooks only get the new ``ref``: a cell that does nothing need not run again to say so.
+    Executed notebooks only get the new ``ref``: a cell that does nothing need not run again to say so, and their records
+    of execution stay theirs.
     """
+    from canonlib.book.status import digest, follow
+
     ref = launch_ref(root) if ref is None else ref
     install_cell(ref)  # refuses what is no ref
     changed = []
@@ -95,8 +98,11 @@ def put(root: Path, ref: str | None = None) -> list[Path]:
         else:
             after = _REF.sub(rf"\g<1>{ref}", after)
         if after != before:
+            old = digest(path)
             path.write_text(after, encoding="utf-8", newline="\n")
             changed.append(path)
+            if path in books:
+                follow(path, old)
     return changed
 
 

@@ -76,11 +76,28 @@ def record_execution(notebook: Path, seconds: float) -> bool:
             "sha256": digest(notebook), "seconds": round(seconds, 1), "cores": os.cpu_count() or 1,
             "python": platform.python_version(), "versions": library_versions(),
         }  # fmt: skip
-        kept = {name: records[name] for name in sorted(records) if (book / f"{name}.ipynb").is_file()}
-        partial = book / f".{RECORDS}.partial"
-        partial.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-        partial.replace(book / RECORDS)
+        _write(book, {name: records[name] for name in sorted(records) if (book / f"{name}.ipynb").is_file()})
     return True
+
+
+def follow(notebook: Path, before: str) -> bool:
+    """Let the record of ``notebook`` name its bytes as they are now, when it named those of digest ``before``.
+
+    For changes that are no run, such as the tag that the install cell names. Says whether the file was written.
+    """
+    book = notebook.parent
+    records = read_records(book)
+    if records.get(notebook.stem, {}).get("sha256") != before:
+        return False
+    records[notebook.stem]["sha256"] = digest(notebook)
+    _write(book, records)
+    return True
+
+
+def _write(book: Path, records: dict[str, dict[str, Any]]) -> None:
+    partial = book / f".{RECORDS}.partial"
+    partial.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    partial.replace(book / RECORDS)
 
 
 def problems(book: Path) -> list[str]:

@@ -26,8 +26,10 @@ class Part(NamedTuple):
 
 
 def make_all(run: Run) -> None:
-    """Make whatever of the meta-SAE stages the store lacks. The base SAEs must be there (they are trained elsewhere)."""
-    _ = run.families, run.data
+    """Make whatever of the meta-SAE stages the store lacks; the SAEs that they rest on are trained first."""
+    bases = [] if run.tier.meta_bases is None else [run.tier.meta_bases.name]
+    for name in (metastage.BASE, *bases, metatruth.smaller_family(run)):
+        run.family(name)
     first, *others = metastage.seeds(run.tier)
     # The sweep and the family start from the first seed's meta-SAE, and the sweep takes longest.
     order: list[int | str] = [first, *others[:1], SWEEP, *others[1:], FAMILY]

@@ -83,7 +83,7 @@ def truth_stage(run: Run, seed: int) -> dict[str, Any]:
 
 def config(run: Run, seed: int) -> dict[str, Any]:
     """What one seed's findings depend on."""
-    smaller = [run.family(_smaller(run)).artefact(n, seed=_known(run, seed)).key for n in _sizes(run)]
+    smaller = [run.family(smaller_family(run)).artefact(n, seed=_known(run, seed)).key for n in _sizes(run)]
     return {"meta": metastage.meta_key(run, seed), "smaller": smaller, "seed": seed}
 
 
@@ -212,20 +212,21 @@ def _cosines(run: Run, seed: int, base: torch.Tensor, smaller: dict[int, torch.T
     return rows
 
 
-def _smaller(run: Run) -> str:
+def smaller_family(run: Run) -> str:
+    """The family whose smaller SAEs are set beside the meta-latents."""
     return SMALLER if SMALLER in {f.name for f in run.tier.every_family} else metastage.BASE
 
 
 def _smaller_rows(run: Run, seed: int) -> dict[int, torch.Tensor]:
     """For each smaller SAE of that seed the decoder rows ``[n_alive, d_model]`` of the latents that fire."""
-    return {n: metastage.live_rows(run, _smaller(run), n, _known(run, seed)) for n in _sizes(run)}
+    return {n: metastage.live_rows(run, smaller_family(run), n, _known(run, seed)) for n in _sizes(run)}
 
 
 def _known(run: Run, seed: int) -> int:
     """That seed, or the first where the smaller SAEs have one seed alone."""
-    seeds = run.family(_smaller(run)).family.seeds
+    seeds = run.family(smaller_family(run)).family.seeds
     return seed if seed in seeds else seeds[0]
 
 
 def _sizes(run: Run) -> list[int]:
-    return [n for n in run.family(_smaller(run)).sizes if n < run.tier.meta_base]
+    return [n for n in run.family(smaller_family(run)).sizes if n < run.tier.meta_base]

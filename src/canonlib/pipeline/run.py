@@ -60,6 +60,7 @@ class Run:
             )
         self.tier, self.store, self.engine = tier, store or Store(), engine
         self.progress = watched() if progress is None else progress
+        self._families: dict[str, TrainedFamily] = {}
         self._evaluations: dict[str, list[dict[str, Any]]] = {}
         self._pairs: dict[tuple[str, int, int, int | None], Pair] = {}
         self._paths: dict[tuple[str, int | None], list[StoredPath]] = {}
@@ -87,9 +88,14 @@ class Run:
         return {t.family.name: t for t in trained}
 
     def family(self, name: str) -> TrainedFamily:
-        """One family by name; ConfigError lists the choices."""
-        self.tier.family(name)
-        return self.families[name]
+        """One family by name, trained without the others unless ``families`` is there; ConfigError lists the choices."""
+        wanted = self.tier.family(name)
+        if "families" in self.__dict__:  # the cached property, filled
+            return self.families[name]
+        if name not in self._families:
+            trained = train_families(self.tier, (wanted,), self.store, self.data, self.progress, self.engine)
+            self._families[name] = trained[0]
+        return self._families[name]
 
     @cached_property
     def knowledge(self) -> dict[str, Any]:
