@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -76,6 +77,23 @@ def tree(tmp_path: Path) -> Path:
 
 def test_this_repository_is_in_step() -> None:
     assert release.problems(ROOT) == []
+
+
+def test_this_repository_could_be_released_and_stays_in_step(tmp_path: Path) -> None:
+    for name in ["CHANGELOG.md", "_config.yml", *release.PLACES]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for pattern in ("notebooks/*.py", "book/*.ipynb", "book/execution.json"):
+        for path in ROOT.glob(pattern):
+            (tmp_path / pattern).parent.mkdir(exist_ok=True)
+            shutil.copy(path, tmp_path / path.relative_to(ROOT))
+    version, state = release.headings(tmp_path)[0]
+    if state == "unreleased":
+        assert release.main(["close", version], tmp_path) == 0
+    assert release.problems(tmp_path, f"v{version}") == []
+    major, minor, _ = version.split(".")
+    assert release.main(["open", f"{major}.{int(minor) + 1}.0"], tmp_path) == 0
+    assert release.problems(tmp_path) == []
 
 
 def test_the_changelog_says_something_about_this_version() -> None:
