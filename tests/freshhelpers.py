@@ -17,8 +17,9 @@ import nbformat
 from nbformat import v4
 
 ROOT = Path(__file__).resolve().parents[1]
-# What Colab's kernel brings along; the install cell must leave these as they are.
-COLABS_OWN = ("torch", "numpy", "ipython", "ipykernel")
+# What Colab's kernel brings along, older than requirements.lock; the install cell must leave these as they are. None: the
+# version installed here, because that wheel lies on the machine.
+COLABS_OWN = {"torch": None, "numpy": "2.0.2", "ipython": "7.34.0", "ipykernel": "6.17.1"}
 # Runs before anything else in the fresh interpreter: to open a file of the repository is an error there.
 WATCH = """
 import os, sys
@@ -97,7 +98,7 @@ class FreshPython:
         self.folder = folder
         run(sys.executable, "-m", "venv", folder / "venv")
         self.python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-        pins = [f"{name}=={version(name).partition('+')[0]}" for name in COLABS_OWN]
+        pins = [f"{name}=={pin or version(name).partition('+')[0]}" for name, pin in COLABS_OWN.items()]
         run(self.python, "-m", "pip", "install", "-q", *pins, env=outside())
         (self.site / "sitecustomize.py").write_text(WATCH)
 
