@@ -34,6 +34,13 @@ def test_a_record_holds_what_ran(book):
     assert not any("+" in version for version in record["versions"].values())
 
 
+def test_memory_is_told_where_it_is_known(book):
+    record_execution(book / "01-one.ipynb", 12.34, 456)
+    record_execution(book / "02-two.ipynb", 5)
+    rows = [line.split(" | ")[1:3] for line in status_table(book) if ".ipynb" in line]
+    assert rows == [["12.3", "456"], ["5", "–"]]
+
+
 def test_a_record_stays_until_the_notebooks_bytes_change(book):
     record_execution(book / "01-one.ipynb", 10)
     before = (book / "execution.json").read_bytes()
@@ -82,6 +89,7 @@ def test_the_table_names_chapters_only_where_versions_differ(book):
 @pytest.mark.parametrize(("text", "message"), [
     ("{", "is no JSON"), ("[]", "one record per chapter"), ('{"01-one": {}}', "sha256 of 01-one is None"),
     ('{"01-one": {"sha256": "0", "seconds": "fast"}}', "seconds of 01-one is 'fast'"),
+    ('{"01-one": {"sha256": "0", "seconds": 1}}', "memory_mib of 01-one is None"),
 ])  # fmt: skip
 def test_a_file_that_cannot_be_read_says_why_and_what_to_do(book, text, message):
     (book / "execution.json").write_text(text)

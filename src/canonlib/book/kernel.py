@@ -12,6 +12,12 @@ from typing import Any
 
 KERNEL = "python3"
 ENGINE = "canonlib"
+MEMORY = "memory.txt"
+"""File beside the kernel's description: the most memory that the kernel has held, in MiB, written when it ends."""
+_TELL_MEMORY = (
+    "__import__('atexit').register(lambda: open({path!r}, 'w').write(str("
+    "__import__('resource').getrusage(0).ru_maxrss // (1 << (20 if __import__('sys').platform == 'darwin' else 10)))))"
+)
 
 
 @contextmanager
@@ -26,6 +32,8 @@ def own_kernel(scratch: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.enabled=False",
             "--IPKernelApp.log_level=40"]  # fmt: skip
+    if os.name == "posix":
+        argv.append(f"--IPKernelApp.exec_lines={_TELL_MEMORY.format(path=str(scratch / MEMORY))}")
     env = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "IPYTHONDIR": str(scratch / "ipython"),
            "CANONLIB_PROGRESS": "0"}  # fmt: skip
     spec = {"argv": argv, "display_name": "Python 3", "language": "python", "env": env}
@@ -39,6 +47,12 @@ def own_kernel(scratch: Path) -> Iterator[str]:
             os.environ.pop("JUPYTER_PATH", None)
         else:
             os.environ["JUPYTER_PATH"] = before
+
+
+def peak_memory(scratch: Path) -> int | None:
+    """MiB that the kernel of ``own_kernel(scratch)`` has held at most; None where it did not say, as on Windows."""
+    path = scratch / MEMORY
+    return int(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def register_engine(progress: Any) -> str:

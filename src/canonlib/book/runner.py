@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from canonlib.book.clean import clean_notebook, output_problems, to_text
-from canonlib.book.kernel import own_kernel
+from canonlib.book.kernel import own_kernel, peak_memory
 from canonlib.book.parameters import Value, check_parameters, run_name
 from canonlib.book.status import record_execution
 from canonlib.errors import CanonlibError, ConfigError, require_positive, unknown
@@ -175,10 +175,11 @@ def run_chapter(source: Path, target: Path, parameters: dict[str, Value] | None 
             _refuse(source.stem, output_problems(notebook, (str(root), str(Path.home()))))
         except NotebookError as error:
             raise NotebookError(f"{error}{_keep_failed(done, source.stem, root)}") from None
+        memory = peak_memory(Path(scratch))
     changed = _write_if_changed(target, to_text(notebook))
     seconds = time.perf_counter() - start
     if target.resolve().parent == (root / "book").resolve():
-        record_execution(target, seconds)
+        record_execution(target, seconds, memory)
     progress.write(f"{source.stem}  {'written' if changed else 'unchanged'}  {seconds:6.1f} s\n")
     return Executed(source.stem, target, changed, seconds)
 

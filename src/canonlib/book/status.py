@@ -19,7 +19,8 @@ from canonlib.errors import ConfigError
 RECORDS = "execution.json"
 LIBRARIES = ("torch", "transformer-lens", "sae-lens", "transformers", "numpy", "scipy", "scikit-learn", "plotly")
 """The libraries whose versions a chapter's results could depend on."""
-FIELDS: dict[str, Any] = {"sha256": str, "seconds": (int, float), "cores": int, "python": str, "versions": dict}
+FIELDS: dict[str, Any] = {"sha256": str, "seconds": (int, float), "memory_mib": (int, type(None)), "cores": int, "python": str,
+                          "versions": dict}  # fmt: skip
 
 
 def digest(notebook: Path) -> str:
@@ -42,7 +43,7 @@ def read_records(book: Path) -> dict[str, dict[str, Any]]:
     for chapter, record in records.items():
         for name, kind in FIELDS.items():
             value = record.get(name) if isinstance(record, dict) else None
-            if not isinstance(value, kind):
+            if not isinstance(value, kind) or name not in record:
                 raise ConfigError(f"{path.name}: {name} of {chapter} is {value!r}; {again}.")
     return records
 
@@ -58,8 +59,10 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def record_execution(notebook: Path, seconds: float) -> bool:
-    """Record that the executed ``notebook`` took ``seconds``; says whether the file beside it was written.
+def record_execution(notebook: Path, seconds: float, memory_mib: int | None = None) -> bool:
+    """Record that the executed ``notebook`` took ``seconds``, and at most that much memory (None: not known).
+
+    Says whether the file beside it was written.
 
     Chapters may end at the same time, in processes of their own: the file is changed under a lock, in one step.
     Records of chapters that are no longer there go.
@@ -73,7 +76,7 @@ def record_execution(notebook: Path, seconds: float) -> bool:
         if records.get(notebook.stem, {}).get("sha256") == digest(notebook):
             return False
         records[notebook.stem] = {
-            "sha256": digest(notebook), "seconds": round(seconds, 1), "cores": os.cpu_count() or 1,
+            "sha256": digest(notebook), "seconds": round(seconds, 1), "memory_mib": memory_mib, "cores": os.cpu_count() or 1,
             "python": platform.python_version(), "versions": library_versions(),
         }  # fmt: skip
         _write(book, {name: records[name] for name in sorted(records) if (book / f"{name}.ipynb").is_file()})
@@ -115,12 +118,13 @@ def problems(book: Path) -> list[str]:
 def status_table(book: Path) -> list[str]:
     """The records of ``book`` as lines of MyST: a row per chapter, then the versions, with chapters that differ."""
     records, outdated = read_records(book), {line.split(".ipynb")[0] for line in problems(book)}
-    lines = ["| page | seconds | cores | Python | record |", "|---|---:|---:|---|---|"]
+    lines = ["| page | seconds | memory, MiB | cores | Python | record |", "|---|---:|---:|---:|---|---|"]
     for notebook in sorted(book.glob("*.ipynb"), key=lambda path: (not path.stem[0].isdigit(), path.stem)):
-        row = records.get(notebook.stem, {"seconds": "–", "cores": "–", "python": "–"})
+        row = records.get(notebook.stem, {})
+        cells = [row.get(name) or "–" for name in ("seconds", "memory_mib", "cores", "python")]
         state = "of another run" if notebook.stem in outdated else "of this notebook"
         state = state if notebook.stem in records else "none"
-        lines.append(f"| [](/{notebook.name}) | {row['seconds']} | {row['cores']} | {row['python']} | {state} |")
+        lines.append(f"| [](/{notebook.name}) | {' | '.join(map(str, cells))} | {state} |")
     return [*lines, "", *_version_table(records)]
 
 
