@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from canonlib.book import catalogue, usage
+from canonlib.book import catalogue, derived, usage
 from canonlib.errors import CanonlibError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,3 +246,33 @@ def test_the_chapters_use_the_library():
     assert found["canonlib.stitch.insertion_effects"].first.chapter.startswith("03")
     assert found["canonlib.meta.decompose"].first.chapter.startswith("05")
     assert len(found) > 100
+
+
+def test_every_name_but_the_workshops_has_its_chapter():
+    used = usage.by_name(ROOT / "book")
+    homeless = [
+        entry.name
+        for room in set(catalogue.ROOMS) - set(derived.WORKSHOP)
+        for module in catalogue.room_modules(f"canonlib.{room}")
+        for entry in catalogue.entries(module)
+        if derived.place_of(entry.home) is None and (entry.name not in used or used[entry.name].first is None)
+    ]
+    assert homeless == []
+
+
+def test_the_sections_that_derive_names_are_there():
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").glob("*.py")}
+    places = set(derived.DERIVED.values())
+    assert [p for p in places if not re.search(rf"^# #+ {re.escape(p.heading)}$", sources[p.chapter], re.M)] == []
+
+
+def test_what_derives_a_name_is_said_of_names_that_exist():
+    modules = {m for room in catalogue.ROOMS for m in catalogue.room_modules(f"canonlib.{room}")}
+    homes = {entry.home for module in modules for entry in catalogue.entries(module)}
+    assert [key for key in derived.DERIVED if key not in modules | homes] == []
+
+
+def test_the_key_that_fits_best_counts():
+    assert derived.place_of("canonlib.compare.shared_latents").heading == "Five seeds"
+    assert derived.place_of("canonlib.compare.nearest").heading == "Seeing it in the directions"
+    assert derived.place_of("canonlib.store.Store") is None

@@ -1,7 +1,8 @@
 """Links both ways between the API pages and the chapters, made when the site is built; no notebook is changed.
 
 Each entry of the API gets a line that says in which chapter, under which heading, the name is first used in view; each
-chapter closes with a list of the names that it uses. Both follow from the code cells (``usage``).
+chapter closes with a list of the names that it uses. Both follow from the code cells (``usage``). Names that work behind
+those have the section that derives them (``derived``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from docutils import nodes
 from sphinx import addnodes
 
 from canonlib.book.catalogue import every_name
+from canonlib.book.derived import Place, derived_names
 from canonlib.book.usage import Found, Use, by_name, chapter_files
 
 TITLE = "The library in this chapter"
@@ -24,7 +26,7 @@ TITLE = "The library in this chapter"
 def find(app: Any) -> None:
     """Read the chapters, before any page is."""
     app.canon_found = by_name(Path(app.srcdir))
-    app.canon_sections = {}
+    app.canon_sections, app.canon_headings = {}, {}
 
 
 def changed(app: Any, env: Any) -> list[str]:
@@ -44,8 +46,9 @@ def add(app: Any, doctree: nodes.document, docname: str) -> None:
     for described in list(doctree.findall(addnodes.desc)):
         signatures = [s for s in described.findall(addnodes.desc_signature) if s.parent is described]
         name = f"{signatures[0].get('module')}.{signatures[0].get('fullname')}" if signatures else ""
-        if name in app.canon_found:
-            _mark(described, _origin(app, docname, app.canon_found[name]))
+        line = _origin(app, docname, app.canon_found.get(name), derived_names().get(name, (None, None))[1])
+        if line is not None:
+            _mark(described, line)
 
 
 def _chapters(app: Any) -> list[str]:
@@ -64,23 +67,29 @@ def _mark(described: addnodes.desc, line: nodes.paragraph) -> None:
     content.insert(places[0] if places else len(content), line)
 
 
-def _origin(app: Any, page: str, found: Found) -> nodes.paragraph:
-    """``Chapter 3: What one latent does; also in 4 and 7`` with links."""
+def _origin(app: Any, page: str, found: Found | None, derived: Place | None) -> nodes.paragraph | None:
+    """``Chapter 3: What one latent does; also in 4 and 7`` with links; None for a name that no chapter knows."""
     line = nodes.paragraph(classes=["canon-chapters"])
-    others = list(found.chapters)
-    if found.first is not None:
-        anchor, heading = _section(app, found.first)
-        first = found.first.chapter
-        others.remove(first)
+    others = list(found.chapters) if found is not None else []
+    place = None
+    if found is not None and found.first is not None:
+        place = (found.first.chapter, *_section(app, found.first))
+    elif derived is not None:
+        place = (derived.chapter, _anchor(app, derived), derived.heading)
+    if place is not None:
+        first, anchor, heading = place
+        others = [other for other in others if other != first]
         line += nodes.Text("Chapter ")
         line += _link(app, page, first, "", number(first))
         line += nodes.Text(": ")
         line += _link(app, page, first, anchor, heading)
+    if place is None and not others:
+        return None
     if others:
-        before = "; also in chapter" if found.first is not None else "In folded cells of chapter"
+        before = "; also in chapter" if place is not None else "In folded cells of chapter"
         line += nodes.Text(f"{before}{'s' if len(others) > 1 else ''} ")
-        for place, other in enumerate(others):
-            line += [nodes.Text(", ")] if place else []
+        for i, other in enumerate(others):
+            line += [nodes.Text(", ")] if i else []
             line += _link(app, page, other, "", number(other))
     line += nodes.Text(".")
     return line
@@ -104,6 +113,15 @@ def _section(app: Any, use: Use) -> tuple[str, str]:
     return app.canon_sections[use.chapter][use.cell]
 
 
+def _anchor(app: Any, place: Place) -> str:
+    """Anchor of a section; the chapter's top when no heading of its is so called (a test holds that each is there)."""
+    if place.chapter not in app.canon_headings:
+        tree = app.env.get_doctree(place.chapter)
+        app.canon_headings[place.chapter] = {s[0].astext(): s["ids"][0] for s in tree.findall(nodes.section)}
+    found: str = app.canon_headings[place.chapter].get(place.heading, "")
+    return found
+
+
 def _heading(node: nodes.Element) -> tuple[str, str]:
     while not isinstance(node, nodes.section):
         node = node.parent
@@ -114,12 +132,18 @@ def _close_chapter(app: Any, doctree: nodes.document, chapter: str) -> None:
     """A folded list at the end of the chapter: what it is the first to use in view, with a sentence each; and the rest."""
     first: list[tuple[str, tuple[str, str]]] = []
     again: list[tuple[str, tuple[str, str]]] = []
+    behind = [
+        (name, shown)
+        for name, (_, derived) in derived_names().items()
+        if derived.chapter == chapter and _unseen(app, name) and (shown := _place(app, name))
+    ]
     for name, found in app.canon_found.items():
         place = _place(app, name)
         if place and chapter in found.chapters and name in every_name():
             here = found.first is not None and found.first.chapter == chapter
             (first if here else again).append((name, place))
-    if not first and not again:
+    again = [(name, place) for name, place in again if name not in dict(behind)]
+    if not first and not again and not behind:
         return
     box = nodes.container(classes=["canon-library"])
     box += nodes.raw("", f"<details><summary>{escape(TITLE)}</summary>", format="html")
@@ -130,15 +154,21 @@ def _close_chapter(app: Any, doctree: nodes.document, chapter: str) -> None:
             line = nodes.paragraph("", "", _named(app, chapter, name, place), nodes.Text(f": {_summary(name)}"))
             listed += nodes.list_item("", line)
         box += listed
-    if again:
-        line = nodes.paragraph("", "", nodes.Text("Used too: "))
-        for i, (name, place) in enumerate(again):
+    for title, names in (("Derived here, at work behind these: ", behind), ("Used too: ", again)):
+        line = nodes.paragraph("", "", nodes.Text(title))
+        for i, (name, place) in enumerate(names):
             line += [nodes.Text(", ")] if i else []
             line += _named(app, chapter, name, place)
         line += nodes.Text(".")
-        box += line
+        box += [line] if names else []
     box += nodes.raw("", "</details>", format="html")
     next(iter(doctree.findall(nodes.section))).append(box)
+
+
+def _unseen(app: Any, name: str) -> bool:
+    """Whether no cell in view uses the name."""
+    found = app.canon_found.get(name)
+    return found is None or found.first is None
 
 
 def _place(app: Any, name: str) -> tuple[str, str] | None:
