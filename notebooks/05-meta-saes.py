@@ -42,6 +42,7 @@ seed = 0
 
 # %% tags=["hide-input"]
 from collections import Counter
+from itertools import pairwise
 
 import torch
 from IPython.display import display
@@ -218,7 +219,7 @@ viz.seed_dots(
     {"in sample": [[s[f"variance_{key}"] for s in each] for key in ("explained", "gaussian", "shuffled", "untrained")],
      "held out": held_out + missing},
     colors={"in sample": viz.META, "held out": "#0a5c43"}, percent=True, y="variance explained",
-    title="Most of what parts explain, shared dimensions explain" if mostly else "Parts explain more than dimensions do",
+    title=f"Shared dimensions alone reach {gaussian:.0%} of the {share:.0%}" if mostly else "Parts explain more than dimensions do",
     alt=f"Dots for five seeds: {share:.0%} of the variance of decoder rows in sample, {gaussian:.0%} of Gaussian rows, "
     f"{shuffled:.0%} shuffled, {noise:.0%} untrained; held out {unseen:.0%} and {unseen_gaussian:.0%}",
 )  # fmt: skip
@@ -247,9 +248,8 @@ may be particular parts that rows share, or simply clusters of rows that are ali
 clusters compete.""")
 
 # %% [markdown]
-# The first claim is the paper's. The second asks for twice each control. That is a fair question to ask of shuffled and of
-# untrained rows; of Gaussian ones nothing could pass that is explained to more than half. So the third asks only for a
-# lead over them, on rows held out.
+# The first claim is the paper's. The second sets it beside rows that have nothing in common, the third beside Gaussian
+# rows, which share dimensions: of those it asks for a lead on rows held out.
 
 # %%
 display(viz.claim_box(claim(run, "meta-variance")), viz.claim_box(claim(run, "meta-control")))
@@ -371,7 +371,8 @@ cities = torch.tensor([e.kind == "city" for e in table.entities()])[entity[mine]
 person_is_one = not cities[mine.tolist().index(latent)]
 rows = []
 for m, activation in zip(parts.meta_latents.tolist(), parts.activations.tolist()):
-    true = "–" if not names[m].beyond_chance else "yes" if viz.fact_holds(names[m].fact, person) else "no"
+    mark = viz.fact_mark(names[m].fact, person)
+    true = {"✓": "yes", "✗": "no", "–": "not in the table"}[mark] if names[m].beyond_chance else "–"
     fact_rate = truth[:, labels.index(names[m].fact)][~cities if person_is_one else cities].double().mean().item()
     row = {**names[m].to_json(), "activation": activation, "true": true}
     row["rate"] = fact_rate if names[m].beyond_chance else None
@@ -392,7 +393,7 @@ viz.table(rows, columns)
 # Hochberg's rule; see {term}`q-value`).
 
 # %% tags=["hide-input"]
-n_true, n_named = (sum(row["true"] in which for row in rows) for which in (("yes",), ("yes", "no")))
+n_true, n_named = (sum(row["true"] in which for row in rows) for which in (("yes",), ("yes", "no", "not in the table")))
 spare = len(rows) - n_named
 viz.say(f"""Honest count: {n_true} of the {n_named} names {"is" if n_true == 1 else "are"} true of {person}{
     f", and {spare} of the {len(rows)} parts {'has' if spare == 1 else 'have'} none" if spare else ""
@@ -419,8 +420,8 @@ def lacking(name):
 
 display(graph(person))
 viz.say(f"""**Figure 5.2.** A latent (left), its meta-latents with their activations on it (middle), and the entities whose
-latents use the same meta-latents most (right). ✓ and ✗ say whether the table holds the fact of {person}. Hover over a name
-to read its facts. {lacking(person)}""")
+latents use the same meta-latents most (right). ✓ and ✗ say whether the table holds the fact of {person}, – that it
+has no such attribute of a {"person" if person_is_one else "city"}. Hover over a name to read its facts. {lacking(person)}""")
 
 # %% [markdown]
 # A city works the same way. Figure 5.3 takes the best-known city that has a latent with parts.
@@ -454,14 +455,16 @@ for name in people + towns:
     found = decompose(meta, own[name], base)
     told = [names[m].fact for m in found.meta_latents.tolist() if names[m].beyond_chance]
     count = {fact: f", {n} parts" if n > 1 else "" for fact, n in Counter(told).items()}
-    lines = [f"{fact} ({'true' if viz.fact_holds(fact, name) else 'not true'}{count[fact]})" for fact in count]
+    said = {"✓": "true", "✗": "not true", "–": "not in the table"}
+    lines = [f"{fact} ({said[viz.fact_mark(fact, name)]}{count[fact]})" for fact in count]
     lines += [f"{len(found) - len(told)} unnamed"] if len(found) > len(told) else []
     rows.append({"name": name, "parts": ", ".join(lines), "residual": found.residual_norm})
 viz.table(rows, {"name": ("latent of", ""), "parts": ("names of its parts", ""), "residual": ("residual", ".2f")})
 
 # %% [markdown]
 # **Table 5.5.** More entities in order of fame, not of success. "Not true" is said of the name, checked against the fact
-# table; parts no better than chance are unnamed.
+# table, and "not in the table" of a name that is no attribute of such an entity (people have no language there); parts no
+# better than chance are unnamed.
 
 # %% [markdown]
 # ## The most and the least composed
@@ -522,10 +525,12 @@ found = count_splits(whole, family)
 
 # %% tags=["hide-input"]
 sizes = run.meta_family.summary["sizes"]
+counts = [row["parts"] for row in sizes]
+rising = sum(b > a for a, b in pairwise(counts))
+trend = "more with every size" if rising == len(counts) - 1 else "and no trend by size"
 figure = viz.line_by_size(
-    [row["size"] for row in sizes], {"parts": [row["parts"] for row in sizes]}, colors={"parts": viz.META},
-    y="active meta-latents, mean", title="Latents of small SAEs have as many parts"
-    if min(row["parts"] for row in sizes[:4]) > 0.9 * sizes[-1]["parts"] else "Parts of a latent, by dictionary size",
+    [row["size"] for row in sizes], {"parts": counts}, colors={"parts": viz.META},
+    y="active meta-latents, mean", title=f"{min(counts):.1f} to {max(counts):.1f} parts a latent, {trend}",
     alt="Line: mean number of active meta-latents of a latent by the size of its SAE",
 )  # fmt: skip
 figure.update_yaxes(rangemode="tozero")
@@ -538,11 +543,14 @@ figure
 viz.claim_box(claim(run, "meta-split"))
 
 # %% tags=["hide-input"]
-small = max(row["parts"] for row in sizes if row["size"] <= run.tier.meta_base / 8)
+small = [row["parts"] for row in sizes if row["size"] <= run.tier.meta_base / 8]
 viz.say(f"""{
-    "One reading: the few latents of a small SAE have to stand for mixtures of facts, which are no simpler than one entity."
-    if small > 0.9 * sizes[-1]["parts"]
-    else "So small SAEs have simpler latents here too."
+    "So small SAEs have simpler latents here too."
+    if max(small) <= 0.9 * counts[-1]
+    else "At some small sizes latents have fewer parts and at others not, so that simplicity does not go with size. One reading: "
+    "the few latents of a small SAE stand for mixtures of facts, and a mixture need not be simpler than one entity."
+    if min(small) <= 0.9 * counts[-1]
+    else "One reading: the few latents of a small SAE stand for mixtures of facts, which are no simpler than one entity."
 } And splitting is not only adding. {found.n_splits} latents have at least two children in the next larger SAE. Their
 {found.n_children} children keep {found.kept:.0%} of their parent's meta-latents, and {
     found.adding:.0%} of the children have
@@ -618,17 +626,21 @@ viz.colored_tokens_multi(
 )
 
 # %% tags=["hide-input"]
-told = []
+told, hits, lit_up = [], 0, 0
 for m, tag, value in zip(shown, tags, values.T):
     found = dict.fromkeys(everyone[e] for e in text.entity[value > 0].tolist() if e != person_id)
     true = sum(viz.fact_holds(names[m].fact, name) for name in found)
     rate = truth[~cities, labels.index(names[m].fact)].double().mean()
     told += [f"{tag}: {', '.join(found)} (true of {true} of {len(found)}; of all people {rate:.0%})"] if found else []
+    hits, lit_up = hits + true, lit_up + len(found)
 viz.say(f"""**Figure 5.6.** A text of the world, coloured by our person's latent itself (the first entry) and by what the strongest {
     "named " if names[shown[0]].beyond_chance else ""
-}parts of our person's latent receive at each token (pick one at the top). Only entity names can be coloured, because the
+}parts of our person's latent receive at each token (choose one in the row above the text). Only entity names can be coloured, because the
 base SAE was trained on entity mentions. If the name of a part is right, the *other* names that light up have the fact. {
-    f"Here they are. {'; '.join(told)}." if told else "In no document does another name light up."
+    f"Here they are. {'; '.join(told)}. In all the names of parts are right {hits} times of {lit_up}; one document proves "
+    "little, and the next chapter counts over all entities."
+    if told
+    else "In no document does another name light up."
 }""")
 
 # %% [markdown]

@@ -67,7 +67,7 @@ bets = {
 }
 
 # %% [markdown]
-# Each bet stands for one word. [Leask et al.](https://arxiv.org/abs/2502.04878) call the parts of a model {term}`canonical units` if they are *unique* (everyone who looks finds the same ones), *complete* (none is missing) and *atomic* (none is made of others). If the latents of SAEs were canonical units, the second and later sizes would add nothing and lose nothing: the first number would be 0, the second would not depend on the size, and the third would be no larger than for directions drawn at random.
+# Each bet stands for one word. [Leask et al.](https://arxiv.org/abs/2502.04878) call the parts of a model {term}`canonical units` if they are *unique* (everyone who looks finds the same ones), *complete* (none is missing) and *atomic* (none is made of others). If the latents of SAEs were canonical units, the second and later sizes would add nothing and lose nothing: the first number would be 0 (nothing is missing; if larger dictionaries were merely longer lists, it would be one half), the second would not depend on the size, and the third would be no larger than for directions drawn at random.
 #
 # ## By hand, once more
 #
@@ -124,7 +124,11 @@ assert abs(explained - run.meta.summary["variance_explained"]) < 1e-4
 print(f"{meta.cfg.d_sae} meta-latents explain {explained:.1%} of {len(d):,} directions")
 
 # %% [markdown]
-# That is all the machinery of this book. Now your bets, in Table 7.1 (on the site: ours; edit the cell above and run it).
+# That is all the machinery of this book.
+#
+# ## Your bets
+#
+# Now your three numbers beside ours, in Table 7.1 (on the site: a bet of ours; edit the cell and run it).
 
 # %% tags=["hide-input"]
 shares = [p.summary["share_novel"] for p in pairs]
@@ -134,8 +138,21 @@ answers = [{"what": name, "bet": bets[name], "measured": value} for name, value 
 viz.table(answers, {"what": ("", ""), "bet": ("your bet", ".0%"), "measured": ("measured", ".0%")})
 
 # %% [markdown]
-# **Table 7.1.** Three bets and what we measure: the mean of {eq}`eq-share-novel` over all doublings, the share of entities with {eq}`eq-own-latent` in the largest dictionary, and {eq}`eq-meta-variance` in sample.
-#
+# **Table 7.1.** Three bets and what we measure: the mean of {eq}`eq-share-novel` over all doublings, the share of entities with a latent of their own, {eq}`eq-own-latent`, in the largest dictionary, and the variance explained, {eq}`eq-meta-variance`, in sample.
+
+# %% tags=["remove-input"]
+viz.say(
+    f"""Nothing new would have meant a complete dictionary, half a list that only grows. We find {
+        "neither"
+        if 0.05 < measured["new when the size doubles"] < 0.45
+        else "close to the second"
+        if measured["new when the size doubles"] >= 0.45
+        else "close to the first"
+    }, and less the larger the dictionaries are: {shares[0]:.0%} at {pairs[0].small} → {pairs[0].large}, {
+        shares[-1]:.0%} at {pairs[-1].small} → {pairs[-1].large}."""
+)
+
+# %% [markdown]
 # ## One picture
 #
 # Single numbers hide the main thing: they move with the size of the dictionary, as Figure 7.1 will show. Before we draw it, one more line, so that the picture has something to stand against. Could *any* large set of detectors have "latents of their own" for people and cities, or for facts? For each size, we draw random directions and let each fire exactly as often as the trained latent of the same number. If size and firing rates alone made own latents, these would have them too.
@@ -199,7 +216,7 @@ size have more than {max(n_own)} of the {len(facts)} facts a latent of their own
         else ": what is best for the one is not best for the other."
     )
 } (Of the largest dictionary's latents
-{rows[-1]["dead_fraction"]:.0%} are dead; the others do all the work.)""")
+{rows[-1]["dead_fraction"]:.0%} are {{term}}`dead <dead latent>`; the others do all the work.)""")
 
 # %% [markdown]
 # ## The three questions
@@ -279,7 +296,7 @@ ratios = [p.summary["mse_all_novel"] / p.summary["mse_small"] for p in run.pairs
 falls = if_holds("stitch-novel", "lowers the error every time", "does not always lower the error")
 told = if_holds("stitch-auc", "can tell beforehand which they are", "cannot tell well at every size which they are")
 complete = if_holds(
-    "stitch-novel", "no dictionary here is complete.", "each size lacks something, and effects don't add."
+    "stitch-novel", "none that we could test is complete.", "each size lacks something, and effects don't add."
 )
 viz.say(f"""From {pairs[0].small} to {pairs[-1].large} latents, the sizes that we stitch, at every doubling between
 {min(shares):.0%} and {max(shares):.0%} of the latents that fire are novel. Between *neighbouring* sizes, which lie closer
@@ -289,44 +306,39 @@ best, {max(ratios):.2f} at worst. From the directions alone (low max cosine) you
 # %% [markdown]
 # ### Atomic?
 #
-# If latents were atoms, they'd have no parts to share. So rebuild each direction from a few parts, and compare with directions that have none: Gaussian ones of the same covariance, the same numbers with each coordinate shuffled among the latents, and the decoder of an SAE before its training. And since parts are cheap when they may be fitted to the very rows that they explain, train once more without a fifth of the rows, and score on these (as in [chapter 5](05-meta-saes.ipynb), with a fifth of the steps and another seed).
+# If latents were atoms, they'd have no parts to share. So rebuild each direction from a few parts, and compare with directions that have none: Gaussian ones of the same covariance, the same numbers with each coordinate shuffled among the latents, and the decoder of an SAE before its training. And since parts are cheap when they may be fitted to the very rows that they explain, score on rows that the parts have not seen, too. [Chapter 5](05-meta-saes.ipynb) did all of this over five seeds; the cell takes the means.
 
 # %%
-from dataclasses import replace
+from canonlib.claims.meta import over_seeds
 
-from canonlib.meta import train_meta_sae, variance_explained
-
-order = torch.randperm(len(d), generator=torch.Generator().manual_seed(seed))
-unseen, seen = order[: len(d) // 5], order[len(d) // 5 :]
-recipe = replace(run.meta.meta.config, seed=seed + 1, steps=300)
-held_out = variance_explained(train_meta_sae(d[seen], recipe, progress=False), d[unseen])
+kinds = ("explained", "gaussian", "shuffled", "untrained", "held_out", "gaussian_held_out")
+rebuilt = {kind: over_seeds(run, f"variance_{kind}").mean for kind in kinds}
 
 # %% tags=["remove-input"]
-said = next(c.ours for c in claims if c.id == "meta-truth") or "– not tested in this run"
 s = run.meta.summary
-above = if_holds("meta-facts", "the parts mean something", "it is not certain that the parts mean something")
+said = by_id["meta-truth"].ours or "– not tested in this run"
+above = if_holds("meta-facts", "fit facts better than chance", "hardly fit facts better than chance")
 atomic = if_holds(
     "meta-parts",
     "the latents have directions in common; whether those are parts, these numbers leave open.",
     "we cannot say that they share parts.",
 )
 viz.say(f"""About {s["l0"]:.1f} parts for each latent explain {
-    s["variance_explained"]:.0%} of the variance *in sample*, of the
-rows trained on; of Gaussian directions with the same covariance {s["variance_gaussian"]:.0%}, of shuffled ones {
-    s["variance_shuffled"]:.0%} and of untrained ones {
-    s[
-        "variance_untrained"
-    ]:.0%}, in sample too: most of it is shared dimensions. Of a fifth of the rows that a second, shorter training did not see, its parts explain {
-    held_out:.0%}, {
-    "more than the shuffled control's in sample"
-    if held_out > s["variance_shuffled"]
-    else "no more than the shuffled control's in sample"
-}. And {above}: their mean best F1 with a
-fact of the table is {s["mean_best_f1"]:.2f}, against {s["chance_best_f1"]:.2f} when facts are dealt at random within
-people and within cities
-({s["n_beyond_chance"]} of {s["n_used"]} have a name beyond chance). What named parts say of other entities is true {
-    said
-}. **Verdict: {atomic}**""")
+    rebuilt["explained"]:.0%} of the variance *in sample*, of the rows
+trained on; of Gaussian directions with the same covariance {rebuilt["gaussian"]:.0%}, of shuffled ones {
+    rebuilt["shuffled"]:.0%} and of untrained ones {rebuilt["untrained"]:.0%}: {
+    "most of it is shared dimensions"
+    if rebuilt["gaussian"] - rebuilt["shuffled"] > rebuilt["explained"] - rebuilt["gaussian"]
+    else "less than half of the lead is shared dimensions"
+}. On rows held out it is {rebuilt["held_out"]:.0%} against {
+    rebuilt["gaussian_held_out"]:.0%} of Gaussian ones, and that
+difference is not covariance. Do the parts mean something? Their names {
+    above
+}: the mean best F1 with a fact of the table is {s["mean_best_f1"]:.2f}, against {
+    s["chance_best_f1"]:.2f} when facts are dealt at random within people and within cities (first seed). But judged
+by entities that did not choose the names, what the names say is true {said}, where 1 is chance. **Verdict: {
+    atomic
+}**""")
 
 # %% [markdown]
 # ## All claims
@@ -369,6 +381,8 @@ viz.table([{"claim": c.sentence, "why": c.reason} for c in untested], {"claim": 
 # Things that could make these findings smaller than they look, in the order in which they worry us. For the first we look at the wide pairs of chapter 3 once more.
 
 # %% tags=["hide-input"]
+from dataclasses import replace
+
 from canonlib.pipeline.stitching import stitch_pairs
 from canonlib.sae.family import train_families
 
@@ -397,7 +411,7 @@ penalty. So read "every pair" in the table as "every pair in this range".""")
 # %% [markdown]
 # - **Few novel latents in a pair.** Between neighbouring sizes some pairs have a handful, and an AUC over a handful is rough; chapter 3 gives the number of each and an interval.
 # - **The parts depend on the seed.** A meta-SAE trained with another seed finds other meta-latents: they show that a latent can be written as a sum of shared parts, not which parts it is made of. [Chapter 6](06-truth.ipynb) measures how many come back.
-# - **Other lists of parts do about as well.** The latents of a smaller SAE, taken as parts for those of a larger one, are a rival to the meta-latents; [chapter 6](06-truth.ipynb) sets the two side by side, and both beside the best that could be. So "not atomic" doesn't rest on the meta-SAE, and the meta-SAE is not *the* decomposition.
+# - **Other lists of parts compete.** The latents of a smaller SAE, taken as parts for those of a larger one, are a rival to the meta-latents; [chapter 6](06-truth.ipynb) sets the two side by side, and both beside the best that could be. So "not atomic" doesn't rest on the meta-SAE, and the meta-SAE is not *the* decomposition.
 # - **One model, one hook point, and mostly one seed.** The verdicts are about this world's small transformer. [Chapter 4](04-paths.ipynb) repeats stitching over five seeds; before you lean on another single number, [run its chapter with another seed](intro.ipynb).
 # - **Truth is what we wrote down.** A meta-latent can only be named after a fact of the table. One that stands for something else in the text (a verb, a position) gets a poor name here, not a right one.
 # - **Novelty is measured in MSE.** A latent may lower the error without mattering to what the model says next. And a ReLU SAE with a strong L1 penalty may leave so much error behind that even copies of its own latents would look novel; chapter 3 has [the check](03-stitching.ipynb).
@@ -410,7 +424,7 @@ penalty. So read "every pair" in the table as "every pair in this range".""")
 #
 # 1. **Choose the dictionary size by the task.** There is no best size, only a size at which the thing that you are after has a latent. Try several, on the task (exercise 7.2).
 # 2. **Fold norms, then compare.** Cosines of decoder directions, never dot products; `compare.nearest` and `max_cosine` scale for you.
-# 3. **Check AUC and threshold on your own pair** before you call a latent novel because its cosine is low, and count the novel latents that they rest on. The threshold of 0.7 belongs to GPT-2; ours is in the next line.
+# 3. **Check AUC and threshold on your own pair** before you call a latent novel because its cosine is low, and count the novel latents that they rest on. The threshold of 0.7 belongs to GPT-2; ours stands below this list.
 # 4. **Look for shared parts before you name a latent.** "The Einstein latent" may be made of what physicists, Germans and laureates have in common.
 # 5. **Always a control.** Shuffled, random, or the same dictionary again: if it gives the same picture, you have learned about the method.
 

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Are the parts we find the real parts?
 #
-# A sparse autoencoder turns what a language model thinks into a list of parts, its *latents*. It is tempting to read that list as *the* list: the same for everyone who looks, complete, and made of atoms. [Leask et al. (2025)](https://arxiv.org/abs/2502.04878) tested this on GPT-2 and found otherwise. This book repeats the tests on a small model of a world whose facts we wrote down ourselves, so that for once the right answer is known. Figure 1 shows one test at work, on one latent; the sentences below it say what came of all.
+# A sparse autoencoder turns what a language model thinks into a list of parts, its *latents*. It is tempting to read that list as *the* list: the same for everyone who looks, complete, and made of atoms. [Leask et al. (2025)](https://arxiv.org/abs/2502.04878) tested this on GPT-2 and found otherwise. This book repeats the tests on a small model of a world whose facts we wrote down ourselves, so that for once the right answer is known. Figure 1 shows one test at work, on one latent; the sentences below it say what came of them all.
 
 # %% tags=["remove-cell"]
 # In Colab and on Binder: install canonlib, with pinned dependencies. Elsewhere: nothing.
@@ -35,6 +35,7 @@ from IPython.display import display
 
 from canonlib import tiers, viz
 from canonlib.claims.compute import compute
+from canonlib.claims.meta import over_seeds
 from canonlib.claims.rules import ENTITY, STITCHED
 from canonlib.pipeline import Run
 
@@ -53,30 +54,36 @@ lacking = viz.misfits(viz.entity_parts(who, parts.meta, sae, parts.names, parts.
 viz.say(f"""**Figure 1.** Left: of {run.tier.meta_base:,} latents, the one that detects *{who}* best. Middle: the parts
 (*meta-latents*) that a second, smaller autoencoder rebuilds its direction from, with their weights. Right: the entities
 whose latents use the same part most. A part is named after the fact that it matches best over all entities; ✓ and ✗ say
-whether our table holds that fact of {who}, and a part that no fact fits better than chance (q of 0.05 or more) is left
+whether our table holds that fact of {who} (– where it has no such attribute), and a part that no fact fits better than chance (q of 0.05 or more) is left
 unnamed. Hover for precision, recall and shared facts. {lacking}""")
 
 # %% tags=["remove-input"]
 claims = compute(run)
 holds = {c.id for c in claims if c.verdict in ("agrees", "holds")}
 shares = [p.summary["share_novel"] for p in run.doublings(STITCHED)]
-meta, rows = parts.summary, run.evaluation(ENTITY)
+rows = run.evaluation(ENTITY)
 longer = f"""**A bigger dictionary is not a longer list.** When its size doubles, {sum(shares) / len(shares):.0%} of its
-latents on average say something that the smaller one lacks; the others say again what it has."""
-found, gaussian = meta["variance_explained"], meta["variance_gaussian"]
-mostly = gaussian - meta["variance_shuffled"] > found - gaussian
+latents on average say something that the smaller one lacks ({shares[0]:.0%} of the smallest dictionaries', {shares[-1]:.0%} of
+the largest); the others say again what it has."""
+share = {
+    key: over_seeds(run, f"variance_{key}").mean
+    for key in ("explained", "held_out", "shuffled", "gaussian", "gaussian_held_out")
+}
+mostly = share["gaussian"] - share["shuffled"] > share["explained"] - share["gaussian"]
 common = "Latents have directions in common." if "meta-parts" in holds else "Whether latents share parts stays open."
 atom = f"""**{common}** A list of {run.tier.meta_latents} shared parts, about {
     run.tier.meta_k
 } for each latent, explains
-{found:.0%} of the variance of the directions of {meta["n_alive"]:,} latents (in sample; {
-    meta["variance_held_out"]:.0%} on
-rows held out); when each coordinate is shuffled among the latents, {meta["variance_shuffled"]:.0%}. {
+{share["explained"]:.0%} of the variance of the directions of some {
+    round(parts.summary["n_alive"], -1)
+} latents (in sample, mean of
+five seeds; {share["held_out"]:.0%} on rows held out); when each coordinate is shuffled among the latents, {
+    share["shuffled"]:.0%}. {
     "Most of that difference is shared dimensions rather than particular parts"
     if mostly
     else "Less than half of that difference is shared dimensions alone"
-}: rows drawn from a Gaussian of the same covariance reach {gaussian:.0%} ({
-    meta["variance_gaussian_held_out"]:.0%} held out)."""
+}: rows drawn from a Gaussian of the same covariance reach {share["gaussian"]:.0%} ({
+    share["gaussian_held_out"]:.0%} held out)."""
 size = f"""**The size you choose decides what you see.** At {rows[0]["n_latents"]:,} latents {rows[0]["own_entities"]:.0%} of
 the people and cities have a latent of their own, at {rows[-1]["n_latents"]:,} latents {rows[-1]["own_entities"]:.0%}. So
 choose it for the question at hand."""
@@ -91,10 +98,10 @@ display(viz.say(longer), viz.say(atom), viz.say(size))
 viz.claims_table(claims)
 
 # %% [markdown]
-# The table's words, in the glossary: {term}`latent`, {term}`F1`, {term}`decoder direction` and its {term}`max cosine`, {term}`insertion effect`, {term}`MSE`, {term}`AUC`, {term}`novel <novel latent>` and {term}`reconstruction <reconstruction latent>` latents, {term}`meta-SAE`, {term}`meta-latent` and {term}`p and q <p-value>`.
+# The table's words, in the glossary: {term}`hook point`, {term}`latent`, {term}`F1`, {term}`L0`, {term}`FVU`, {term}`BatchTopK`, {term}`decoder direction` and its {term}`max cosine`, {term}`insertion effect`, {term}`swap`, {term}`MSE`, {term}`AUC`, {term}`novel <novel latent>` and {term}`reconstruction <reconstruction latent>` latents, {term}`shared latent`, {term}`meta-SAE`, {term}`meta-latent`, {term}`times chance` and {term}`p and q <p-value>`.
 
 # %% [markdown]
-# Walk on in [the explorer](explorer.md), which has this for every latent.
+# Walk on in [the explorer](explorer.md), which has such a picture for every latent that fires.
 #
 # ## Three ways through
 #
@@ -116,4 +123,4 @@ viz.claims_table(claims)
 #
 # On two CPU cores the first `make book` trains everything in some fourteen minutes, after the set-up; later ones take about two.
 #
-# `canonlib notebooks 3 -p seed 1` runs one chapter with another seed, into a folder of its own.
+# `.venv/bin/canonlib notebooks 3 -p seed 1` runs one chapter with another seed, into a folder of its own; the SAEs of that seed are trained first, which takes minutes.

@@ -73,11 +73,11 @@ def test_who_lacks_the_fact_of_a_shared_part_is_said() -> None:
     assert fact_holds("occupation=physicist", "Curie")
     assert not fact_holds("country=Germany", "Mozart")
     assert not fact_holds(None, "Mozart")
-    assert misfits(parts).endswith("they share: Mozart (country=Germany: 90% of this part's users have it).")
+    assert misfits(parts).endswith(": country=Germany does not hold of Mozart (90% of this part's users have it).")
     everyone = [part for part in parts if part.name.meta_latent == 0]
-    assert misfits(everyone).startswith("Everyone shown")
+    assert misfits(everyone).startswith("Everyone on the right")
     unnamed = entity_parts("Einstein", planted(), ROWS, [name(i, "x=y", 0.3) for i in range(3)], LATENTS)
-    assert misfits(unnamed).startswith("Everyone shown")
+    assert misfits(unnamed).startswith("Everyone on the right")
 
 
 def test_bad_requests_are_named() -> None:

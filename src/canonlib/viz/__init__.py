@@ -9,7 +9,7 @@ from __future__ import annotations
 from canonlib.contexts import top_contexts
 from canonlib.viz.boxes import ClaimBox, Say, claim_box, claims_table, say, table
 from canonlib.viz.curves import share_above
-from canonlib.viz.entity import entity_graph, entity_parts, fact_holds, misfits
+from canonlib.viz.entity import entity_graph, entity_parts, fact_holds, fact_mark, misfits
 from canonlib.viz.facts import Said, fate_scatter, truth_figure
 from canonlib.viz.figures import bars, fact_heatmap, line_by_size
 from canonlib.viz.graph import meta_graph
@@ -49,6 +49,7 @@ __all__ = [
     "entity_parts",
     "fact_heatmap",
     "fact_holds",
+    "fact_mark",
     "fate_scatter",
     "frontier_figure",
     "line_by_size",

@@ -74,18 +74,28 @@ def misfits(parts: Sequence[Sharing]) -> str:
     for part in parts:
         lacking = [other for other in part.others if not fact_holds(part.name.fact, other)]
         if part.name.beyond_chance and lacking:
-            lines.append(
-                f"{_listed(lacking)} ({part.name.fact}: {part.name.precision:.0%} of this part's users have it)"
-            )
+            lines.append(f"{part.name.fact} does not hold of {_listed(lacking)} ({part.name.precision:.0%} of this part's users "
+                         "have it)")  # fmt: skip
     if not lines:
-        return "Everyone shown on the right has the fact of the named part that they share."
-    return f"Shown on the right without the fact of the named part that they share: {'; '.join(lines)}."
+        return "Everyone on the right has the fact that their part is named after."
+    return f"Not everyone on the right has the fact that their part is named after: {'; '.join(lines)}."
 
 
 def fact_holds(fact: str | None, entity: str) -> bool:
     """Whether the world's table says ``fact``, such as "country=Germany", of the entity; False without a fact."""
     attribute, _, value = (fact or "").partition("=")
     return table.facts(entity).get(attribute) == value
+
+
+def fact_mark(fact: str | None, entity: str) -> str:
+    """ "✓" where ``fact_holds``, "✗" where not, and "–" where the table has no such attribute of the entity.
+
+    >>> fact_mark("country=Germany", "Einstein"), fact_mark("country=Japan", "Einstein"), fact_mark("language=German", "Einstein")
+    ('✓', '✗', '–')
+    """
+    if (fact or "").partition("=")[0] not in table.facts(entity):
+        return "–"
+    return "✓" if fact_holds(fact, entity) else "✗"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -97,7 +107,7 @@ def _label(name: MetaName, entity: str, taken: Mapping[str, float]) -> str:
     """Fact and mark, or number; the number too where two meta-latents have the same fact."""
     if not name.beyond_chance:
         return f"unnamed {name.meta_latent}"
-    text = f"{name.fact} {'✓' if fact_holds(name.fact, entity) else '✗'}"
+    text = f"{name.fact} {fact_mark(name.fact, entity)}"
     return f"{text} · {name.meta_latent}" if text in taken else text
 
 
@@ -106,9 +116,9 @@ def _explain(name: MetaName, entity: str) -> str:
     head = f"meta-latent {name.meta_latent}, used by {name.n_users} latents of entities"
     if not name.beyond_chance:
         return f"{head}<br>no fact fits it better than chance"
-    truth = "true" if fact_holds(name.fact, entity) else "not true"
+    truth = {"✓": "true of", "✗": "not true of", "–": "not an attribute of"}[fact_mark(name.fact, entity)]
     score = f"precision {name.precision:.2f}, recall {name.recall:.2f}, F1 {name.f1:.2f} (chance {name.chance_f1:.2f})"
-    return f"{head}<br>best fact: {name.fact}, {truth} of {entity}<br>{score}"
+    return f"{head}<br>best fact: {name.fact}, {truth} {entity}<br>{score}"
 
 
 def _about(entity: str) -> str:
