@@ -91,7 +91,7 @@ def _origin(app: Any, page: str, found: Found | None, derived: Place | None) -> 
         for i, other in enumerate(others):
             line += [nodes.Text(", ")] if i else []
             line += _link(app, page, other, "", number(other))
-    line += nodes.Text(".")
+    line += nodes.Text("" if line.astext().endswith("?") else ".")
     return line
 
 
