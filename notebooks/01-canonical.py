@@ -267,7 +267,7 @@ assert (log_probs - reference).abs().max() < 1e-4
 print(f"equal to within 0.0001 nats, at {tokens.numel():,} tokens")
 
 # %% [markdown]
-# What does it expect as it reads? Figure 1.3 shows the first sentences of one document. Each token is coloured by the probability that the model gave it beforehand; switch to the second view to see where an entity is named. (`<bos>` marks the beginning.)
+# What does it expect as it reads? Figure 1.3 shows the first sentences of one document. Each token is coloured by the probability that the model gave it beforehand, the likelier the stronger; choose *an entity is named* above the text to see where one is. (`<bos>` marks the beginning.)
 
 # %%
 words = list(corpus.token_ids())

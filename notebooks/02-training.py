@@ -112,11 +112,11 @@ viz.recovery_scatter(
 # %% tags=["remove-input"]
 missed = cosine <= 0.9
 rare = float(truth.fires[missed].double().median()) if missed.any() else 0.0
-who = f"""The {int(missed.sum())} that are missed are on {rare:,.0f} tokens in the median, all of them on
+who = f"""The {int(missed.sum())} that are missed are on {rare:,.0f} tokens in the median; the median of all 256 is
 {float(truth.fires.double().median()):,.0f}""" if missed.any() else "None is missed"  # fmt: skip
-viz.say(f"""{n_found} of 256 directions have a latent with a cosine above 0.9. Over the {int(common.sum())} that are on at
-least 1,000 tokens the mean is {cosine[common].mean():.2f}; random directions give {chance.mean():.2f}, and the 64 coordinates
-themselves {toy.recovery(truth, torch.eye(64)).mean():.2f}. {who}. So a sum of sparse parts can be taken apart, with four parts
+over = "Over all 256" if common.all() else f"Over the {int(common.sum())} that are on at least 1,000 tokens"
+viz.say(f"""{n_found} of 256 directions have a latent with a cosine above 0.9. {over} the mean cosine is
+{cosine[common].mean():.2f}; random directions give {chance.mean():.2f}, and the 64 coordinates themselves {toy.recovery(truth, torch.eye(64)).mean():.2f}. {who}. So a sum of sparse parts can be taken apart, with four parts
 to a coordinate.""")
 
 # %% [markdown]
@@ -198,7 +198,7 @@ the other four touch $k$ latents for each token. With {n_latents:,} latents and 
 scattered numbers are slower to fetch than rows; the benchmark in the repository measures that.""")
 
 # %% [markdown]
-# `FastTrainer` is this formula inside SAELens's trainer. It must be the same training, only cheaper. So give both trainers the same start and the same batches, and compare where they are after ten steps.
+# canonlib's `FastTrainer` ([in the library](api/sae.md), and what trains the TopK-like SAEs of this book) is this formula inside SAELens's trainer. It must be the same training, only cheaper. So give both trainers the same start and the same batches, and compare where they are after ten steps.
 
 # %%
 from canonlib.sae.architectures import untrained
@@ -227,11 +227,11 @@ viz.step_curves(
     {"unseen tokens": Curve(steps, [h["fvu"] for h in history]),
      "the batch in training": Curve(steps, [h["loss"] / power for h in history])},
     title="Most is learned early", y="share of the variance unexplained",
-    colors={"unseen tokens": viz.SMALL, "the batch in training": viz.CONTROL},
+    colors={"unseen tokens": viz.NEUTRAL[0], "the batch in training": viz.CONTROL},
     alt="Share of the variance unexplained over training steps, on unseen tokens and on the batch.")  # fmt: skip
 
 # %% [markdown]
-# **Figure 2.2.** Variance left unexplained during training on the planted sums (log axis), on unseen tokens (blue) and on the batch of the moment (grey). The learning rate falls to zero over the last fifth.
+# **Figure 2.2.** Variance left unexplained during training on the planted sums (log axis), on unseen tokens (brown) and on the batch of the moment (grey). The learning rate falls to zero over the last fifth.
 
 # %% tags=["remove-input"]
 start, end = history[0]["fvu"], history[-1]["fvu"]
@@ -331,14 +331,20 @@ columns = {"n_latents": ("latents", ","), "l0": ("L0", ".1f"), "mse": ("MSE", ".
 table_relu, table_entity = run.evaluation("standard-all"), run.evaluation("batchtopk-entities")
 display(viz.table(table_relu, columns), viz.table(table_entity, columns))
 
+# %% [markdown]
+# **Tables 2.1 and 2.2.** The SAEs of both families, by the number of their latents: above ReLU + L1 on all tokens, below BatchTopK on entity mentions. CE: the share of the model's loss that is recovered. E and V: the shares of entities and of attribute values with a latent of their own.
+
 # %% tags=["remove-input"]
-display(
-    viz.say("""**Tables 2.1 and 2.2.** The SAEs of both families, by the number of their latents: above ReLU + L1 on all tokens, below
-BatchTopK on entity mentions. CE: the share of the model's loss that is recovered. E and V: the shares of entities and of
-attribute values with a latent of their own.""")
-)
 a, z, s, e = table_relu[0], table_relu[-1], table_entity[0], table_entity[-1]
 moves = [r["l0"] for r in table_relu]
+k = entity_saes.family.sparsity
+astray = [f"{r['l0']:.1f} at {r['n_latents']:,}" for r in table_entity if f"{r['l0']:.1f}" != f"{k:.1f}"]
+after = (
+    f""" And a BatchTopK SAE's L0 need not be its $k$, here {k:g} ({", ".join(astray)} latents): after training a fixed
+threshold takes the place of the $kB$ largest, and how many latents pass it depends on the token."""
+    if astray
+    else ""
+)
 peak = max(table_entity, key=lambda r: r["ce_recovered"])
 dips = (
     ""
@@ -350,7 +356,7 @@ viz.say(f"""Larger dictionaries leave less unexplained: {a["fvu"]:.3f} to {z["fv
 {e["fvu"]:.3f} for BatchTopK. The model agrees: it recovers {a["ce_recovered"]:.0%} to {z["ce_recovered"]:.0%} and
 {s["ce_recovered"]:.0%} to {e["ce_recovered"]:.0%} of its loss. But read each table downwards and not against the other: tokens,
 variances and L0 differ.{dips} And for ReLU + L1 size is not all that changes: at one $\\lambda$ the L0 lies
-between {min(moves):.1f} and {max(moves):.1f}.""")
+between {min(moves):.1f} and {max(moves):.1f}.{after}""")
 
 # %% [markdown]
 # ## The frontier
@@ -367,7 +373,7 @@ n_frontier = frontier["batchtopk"][0]["n_latents"]
 print(f"{n_frontier} latents;", ", ".join(f"{labels[name]}: {len(rows)}" for name, rows in frontier.items()))
 
 # %% tags=["hide-input"]
-paint = dict(zip(labels.values(), ("#b8860b", "#7a8b23", "#1f8a8a", "#c0504d", "#a0437a", "#6a6fc0"), strict=True))
+paint = {labels[name]: color for name, color in viz.ARCHITECTURES.items()}
 
 
 def lost(row):
@@ -435,13 +441,14 @@ silent = [float((c.fires == 0).double().mean()) for c in counts.values()]
 never = [float(((counts[n].fires == 0) & (trained_on[n] == 0)).double().mean()) for n in sizes]
 
 # %% tags=["hide-input"]
-viz.line_by_size(sizes, {"on unseen ones": silent, "on all mentions": never}, title=f"Of {sizes[-1]:,} latents {silent[-1]:.0%} never fire",
-                 y="share of latents that never fire", percent=True, height=340,
-                 colors={"on unseen ones": viz.LARGE, "on all mentions": viz.SMALL},
-                 alt="Share of dead latents by dictionary size, on unseen and on all mentions.")  # fmt: skip
+lines = {"on unseen ones": silent, "on all mentions": never}
+viz.line_by_size(sizes, lines, y="share of latents that are silent", percent=True, height=340,
+                 title=f"Of {sizes[-1]:,} latents {silent[-1]:.0%} are silent on unseen mentions, {never[-1]:.0%} on all",
+                 colors=dict.fromkeys(lines, viz.NEUTRAL[0]),
+                 alt="Share of silent latents by dictionary size, on unseen and on all mentions.")  # fmt: skip
 
 # %% [markdown]
-# **Figure 2.4.** Share of BatchTopK latents that never fire, by dictionary size: on the mentions set aside for evaluation (orange), and on those and the mentions of the training together (blue).
+# **Figure 2.4.** Share of BatchTopK latents that are silent, by dictionary size: on the mentions set aside for evaluation (solid; these count as dead), and on those and the mentions of the training together (dotted).
 
 # %% tags=["remove-input"]
 from canonlib.world import table
@@ -496,6 +503,14 @@ dead = {key: r.dead_fraction for key, r in remedies.items()}
 by_start = dead[starts[0], 0.0] - dead[starts[2], 0.0]
 by_aux = [dead[begin, 0.0] - dead[begin, 1.0] for begin in starts]
 worst, best = min(by_aux), max(by_aux)
+points = sorted({round(-100 * change) for change in by_aux})  # what it adds to a share
+moved = (
+    f"by {points[0]:+d} to {points[-1]:+d} points"
+    if len(points) > 1
+    else f"by about {'one point' if abs(points[0]) == 1 else f'{abs(points[0])} points'} each, {'up' if points[0] > 0 else 'down'}"
+    if points[0]
+    else "by less than a point each"
+)
 strong = (
     "The start decides here, and the auxiliary loss comes too late or is too weak to change much"
     if by_start > 3 * abs(best)
@@ -503,8 +518,7 @@ strong = (
 )
 viz.say(f"""**Table 2.3.** Share of dead latents, and FVU, on unseen mentions after 300 steps from three starts, without and with the
 auxiliary loss. From random directions {dead[starts[0], 0.0]:.0%} of {n_small} latents are dead; from data points {dead[starts[1], 0.0]:.0%}; from
-data points that are spread {dead[starts[2], 0.0]:.0%}. The auxiliary loss changes these shares by {-best * 100:+.0f} to
-{-worst * 100:+.0f} points. {strong}: in 300 steps a latent must first count as silent for 100 of them. Other
+data points that are spread {dead[starts[2], 0.0]:.0%}. The auxiliary loss changes these shares {moved}. {strong}: in 300 steps a latent must first count as silent for 100 of them. Other
 models, longer trainings and larger dictionaries may tell another story ([exercise 2.3](#exercise-23-can-the-auxiliary-loss-save-a-bad-start)).
 Every BatchTopK SAE of this book has both.""")
 
@@ -558,15 +572,19 @@ for n, c in counts.items():
     random_facts.append(float(luck.own_facts(membership).double().mean()))
 
 # %% tags=["hide-input"]
-viz.line_by_size(sizes, {"entities": own_entities, "values": own_facts, "entities, random": random_entities,
-                         "values, random": random_facts, "values, shuffled": shuffled_facts},
+controls = {"entities, random": random_entities, "values, random": random_facts, "values, shuffled": shuffled_facts}
+flat = {name: max(line) for name, line in {"values": own_facts, **controls}.items() if max(line) < 0.05}
+beside = {name: "" for name in flat}  # one label for the lines at the bottom, which lie on one another
+if flat:
+    they = "values and<br>all controls" if len(flat) == 4 else ",<br>".join(flat)
+    beside[list(flat)[-1]] = f"{they}:<br>at most {-(-100 * max(flat.values()) // 1):.0f}%"
+viz.line_by_size(sizes, {"entities": own_entities, "values": own_facts, **controls}, controls=list(controls), labels=beside,
                  title=f"{own_entities[-1]:.0%} of the entities get a latent of their own", y="share with a latent of its own", percent=True,
-                 colors={"entities": viz.LARGE, "values": viz.TRUTH},
-                 controls=["entities, random", "values, random", "values, shuffled"],
+                 colors={"entities": viz.TRUTH, "values": viz.TRUTH},
                  alt="Shares with a latent of their own for trained dictionaries and three controls, by size.")  # fmt: skip
 
 # %% [markdown]
-# **Figure 2.5.** Share of the world's entities, and of its attribute values, that have a latent of their own (F1 above 0.7 on unseen mentions), BatchTopK on mentions. Grey, dashed: random directions that fire as often, and facts dealt out by lot.
+# **Figure 2.5.** Share of the world's entities (solid), and of its attribute values (dotted), that have a latent of their own (F1 above 0.7 on unseen mentions), BatchTopK on mentions. Grey, dashed: random directions that fire as often, and facts dealt out by lot.
 
 # %% tags=["remove-input"]
 first_values = [
@@ -645,13 +663,13 @@ viz.line_by_size(sizes, {"one latent": fact_best[:, chosen], "several": [max(t) 
                          "one member": [alone] * len(sizes), "several, by lot": list(lots.values())},
                  controls=["one member", "several, by lot"],
                  title=f"{value}: from one latent to many", y="F1 as a detector of the class", height=360,
-                 colors={"one latent": viz.SMALL, "several": viz.TRUTH},
+                 colors={"one latent": viz.TRUTH, "several": viz.TRUTH},
                  alt=f"F1 for {value} of the best latent and of the best group of latents, by size.")  # fmt: skip
 
 # %% tags=["remove-input"]
 needed = {n: next((i + 1 for i, f1 in enumerate(t) if f1 > OWN), 0) for n, t in teams.items()}
-viz.say(f"""**Figure 2.6.** How well *{facts[chosen].attribute} = {value}* can be read from a dictionary: F1 of the best single latent,
-and of a group whose latents together are the detector, chosen on other mentions. Grey, dashed: the same for as many entities
+viz.say(f"""**Figure 2.6.** How well *{facts[chosen].attribute} = {value}* can be read from a dictionary: F1 of the best single latent (solid),
+and of a group whose latents together are the detector (dotted), chosen on other mentions. Grey, dashed: the same for as many entities
 drawn by lot, and a latent for the most mentioned member alone.""")
 
 # %% tags=["remove-input"]
@@ -726,7 +744,7 @@ nearest fits, not definitions: some F1 are low.""")
 #
 # ## The paper and us
 #
-# The paper's authors used eight ReLU + L1 SAEs of GPT-2 small with 768 to 98,304 latents, trained on 300 million tokens; SAELens lists them with an L0 of 36 to 43 and 61% to 82% of the variance explained. Ours are smaller in every way: a model of a million parameters, a world of a few hundred entities, dictionaries that start with far fewer latents than there are entities. The paper could judge by eye what a latent is about; we can count, but only in our world.
+# The paper's authors used eight ReLU + L1 SAEs of GPT-2 small with 768 to 98,304 latents, trained on 300 million tokens {cite:p}`bloom2024splitting,bloom2024residual`; SAELens [lists them](https://github.com/decoderesearch/SAELens/blob/main/sae_lens/pretrained_saes.yaml) with an L0 of 36 to 43 and 61% to 82% of the variance explained {cite:p}`bloom2024saelens`. Ours are smaller in every way: a model of a million parameters, a world of a few hundred entities, dictionaries that start with far fewer latents than there are entities. The paper could judge by eye what a latent is about; we can count, but only in our world.
 #
 # ## Exercises
 #

@@ -84,7 +84,8 @@ swapped = reconstruction(swap(small, large, out=[i], into=[j]), x).mse
 # %% tags=["remove-input"]
 viz.say(f"""Latent {j} of the large SAE and latent {i} of the small one have a cosine of {
     cosine[j]:.3f}. Inserted beside it,
-latent {j} changes the MSE by {doubled_up / before - 1:+.1%}; in its place, by {swapped / before - 1:+.2%}. {
+the large one's latent {j} changes the MSE by {doubled_up / before - 1:+.1%}; in its place, by {
+    swapped / before - 1:+.2%}. {
     "Said twice, it does harm; said once, in either wording, it makes little difference."
     if abs(swapped - before) < 0.2 * abs(doubled_up - before)
     else "The two wordings are not worth the same."
@@ -318,13 +319,16 @@ most = max(paths, key=lambda p: p.n_inserted)
 where = paths.index(most)
 tried = {name: run.paths("standard-all", name)[where] for name in INSERTIONS}
 curves = {name: p.mse["best"][: p.n_inserted + 1] / p.mse["best"][0] for name, p in tried.items()}
-viz.order_figure(curves, controls=["random"], colors={"greedy": viz.LARGE, "effect": viz.SMALL, "cosine": viz.META},
-                 level=("larger SAE", most.mse_large / float(most.mse["best"][0])), y="MSE, share of the small SAE's",
-                 title=f"Four orders of insertion, {most.small} → {most.large}",
+area = {name: float(c.mean()) for name, c in curves.items()}
+ordered = [a for name, a in area.items() if name != "random"]
+late = area["random"] - max(ordered)
+title = ("Three orders do much the same, a random one falls later" if late > 2 * (max(ordered) - min(ordered))
+         else "A random order falls latest" if late > 0 else "A random order is not the worst")  # fmt: skip
+viz.order_figure(curves, controls=["random"], y="MSE, share of the small SAE's", title=f"{title} ({most.small} → {most.large})",
+                 level=("larger SAE", most.mse_large / float(most.mse["best"][0])),
                  alt="Error over the number of novel latents inserted, in four orders.")  # fmt: skip
 
 # %% tags=["remove-input"]
-area = {name: float(c.mean()) for name, c in curves.items()}
 ups = {name: int((c.diff() > 0).sum()) for name, c in curves.items()}
 ranked = sorted(area, key=area.get)
 viz.say(f"""**Figure 4.3.** The pair with the most novel latents ({most.n_inserted}). All orders end at one point; on the way the
@@ -342,9 +346,9 @@ three = {"planned": steep} | {
     for word, order in (("greedy swaps", "greedy-swaps"), ("free", "free"), ("random partners", "random-partners"))
 }
 viz.order_figure({word: p.mse["best"] / p.mse["best"][0] for word, p in three.items()}, controls=["random partners"],
-                 colors={"planned": viz.SMALL, "greedy swaps": viz.LARGE, "free": viz.META}, x="moves made",
-                 level=("larger SAE", steep.mse_large / float(steep.mse["best"][0])), y="MSE, share of the small SAE's",
-                 title=f"One path, three orders and a control, {steep.small} → {steep.large}",
+                 x="moves made", level=("larger SAE", steep.mse_large / float(steep.mse["best"][0])), y="MSE, share of the small SAE's",
+                 title=f"{steep.small} → {steep.large}: the error climbs by {steep.climb:.0%} as planned, by "
+                       f"{three['greedy swaps'].climb:.1%} with greedy swaps",
                  alt="Error over the number of moves made, for three orders of the same moves and a control.")  # fmt: skip
 
 # %% tags=["remove-input"]
@@ -409,8 +413,9 @@ for p in greedy_paths:
     turn, texts, across = at.index(p.n_inserted), moves_of(p), p.size[at]
     made.append(viz.Walk(f"{p.small:,} → {p.large:,}", across, values, turn, turn, [texts[n] for n in at]))
     points |= {p.small: (float(across[0]), values[0]), p.large: (float(across[-1]), values[-1])}
+lower = sum(walk.y[walk.n_inserted] < walk.y[0] for walk in made)
 viz.path_figure(made, points, x="dictionary size (latents)", y="next-token loss (nats)",
-                title="The model's loss along the paths",
+                title=f"Inserting novel latents lowers the model's loss on {lower} of {len(made)} paths",
                 alt="The model's next-token loss against dictionary size along the paths with greedy swaps.")  # fmt: skip
 
 # %% tags=["hide-input"]
@@ -532,8 +537,8 @@ news = [
 ]
 
 # %% tags=["hide-input"]
-viz.table(news, {"pair": ("pair", ""), "n_novel": ("novel that detect", ","), "novel": ("lacked", ".0%"),
-                 "n_reconstruction": ("reconstruction that detect", ","), "reconstruction": ("lacked ", ".0%")})  # fmt: skip
+viz.table(news, {"pair": ("pair", ""), "n_novel": ("novel that detect", ","), "novel": ("lacked (novel)", ".0%"),
+                 "n_reconstruction": ("reconstruction that detect", ","), "reconstruction": ("lacked (reconstruction)", ".0%")})  # fmt: skip
 
 
 # %% tags=["remove-input"]
@@ -563,6 +568,8 @@ five of each, what a novel latent detects was lacking more often than what a rec
 # All of that is one training of each SAE. So we trained four sizes of both families from four more {term}`seeds <seed>`, and measured everything again: other start weights, other batches, the same model and tokens. First the cosine, chapter 3's test for novelty, on each pair of these sizes, in Figure 4.6.
 
 # %%
+from canonlib.intervals import mean_interval
+
 seeded = {"ReLU": run.repeats("standard-all-seeds"), "BatchTopK": run.repeats("batchtopk-entities-seeds")}
 
 
@@ -578,15 +585,15 @@ def by_pair(rows, key):
 # %% tags=["hide-input"]
 aucs = {word: by_pair(rows, lambda row: row["auc"]) for word, rows in seeded.items()}
 columns = list(dict.fromkeys(pair for of in aucs.values() for pair in of))
+auc_means = {f"{word} {pair}": mean_interval(v) for word, of in aucs.items() for pair, v in of.items()}
+means = [interval.mean for interval in auc_means.values()]
 viz.seed_dots(columns, {word: [of.get(c, []) for c in columns] for word, of in aucs.items()},
-              colors={"ReLU": viz.LARGE, "BatchTopK": viz.META}, level=("chance", 0.5), x="pair of sizes (latents)", y="AUC",
-              title="How well cosine tells novelty, five seeds",
+              colors={"ReLU": viz.ARCHITECTURES["standard"], "BatchTopK": viz.ARCHITECTURES["batchtopk"]},
+              level=("chance", 0.5), x="pair of sizes (latents)", y="AUC",
+              title=f"Over the seeds, cosine tells novelty with a mean AUC of {min(means):.2f} to {max(means):.2f}",
               alt="AUC of max cosine for each pair of sizes, a dot per seed and the mean with its interval.")  # fmt: skip
 
 # %% tags=["remove-input"]
-from canonlib.intervals import mean_interval
-
-auc_means = {f"{word} {pair}": mean_interval(v) for word, of in aucs.items() for pair, v in of.items()}
 weakest = min(auc_means, key=lambda name: auc_means[name].mean)
 viz.say(f"""**Figure 4.6.** {{term}}`AUC` of the max cosine as a test for novelty. Dots: one seed each. Diamonds: their mean, with a 95% interval of the mean (Student's $t$). The weakest pair is {weakest}, with an
 AUC of {auc_means[weakest]}.""")
@@ -605,9 +612,11 @@ brings = {
     side: by_pair(seeded[most_spoken], lambda row, side=side: row[f"brought_{side}"])
     for side in ("novel", "reconstruction")
 }
+more_often = ahead[most_spoken].low > 0
 viz.seed_dots(list(brings["novel"]), {side: list(of.values()) for side, of in brings.items()}, percent=True,
               colors={"novel": viz.LARGE, "reconstruction": viz.SMALL}, y="bring what was lacking", x="pair of sizes (latents)",
-              title=f"Novel latents and news, {most_spoken}",
+              title=f"Novel {most_spoken} latents bring what was lacking more often" if more_often
+              else f"Whether novel {most_spoken} latents bring more of what was lacking stays open",
               alt="Share of latents that bring a fact or entity the small SAE lacked, by class, a dot per seed.")  # fmt: skip
 
 # %% tags=["remove-input"]
@@ -673,6 +682,19 @@ above. From the smallest to the largest pair the shared part goes from {
     *(viz.claim_box(claim(run, name)) for name in ("stitch-news", "unique-seeds")),
 )  # fmt: skip
 
+# %% tags=["remove-input"]
+first, last = ({word: sum(p[end]) / len(p[end]) for word, p in parts.items()} for end in (0, -1))
+times = [share / 0.3 for share in last.values()]
+trend = {way: [w for w in parts if (last[w] > first[w]) is up] for way, up in (("shrinks", False), ("grows", True))}
+viz.say(f"""Mind what the last box sets side by side. Its 30% stand for 131,072 latents on a model of eight billion
+parameters {{cite:p}}`paulo2025seeds`; our shares are {min(times):.1f} to {max(times):.1f} times as much. {
+    "That is the easier direction: a small dictionary on a small model leaves a training less choice."
+    if min(times) > 1
+    else "That is not what one would expect of small dictionaries, which leave a training less choice."
+} Size alone does not decide it: as the dictionary grows, the shared part {
+    " and ".join(f"{way} in the {' and the '.join(words)} family" for way, words in trend.items() if words)
+}. So our numbers say that even small SAEs share only a part, and are no estimate for large ones.""")
+
 # %% [markdown]
 # ## The paper and us
 #
@@ -718,6 +740,8 @@ said
 # *Medium, 15 minutes.* Put together the best dictionary of 256 latents from the SAEs on entity mentions. Where do its latents come from, and does it beat the trained SAE of 256 latents on mentions that you did not choose on? Give the SAE; the check measures it on the mentions set aside for evaluation.
 
 # %%
+from canonlib.stitch import frankenstein
+
 by_library = next(row for row in run.gathered("batchtopk-entities") if row["size"] == 256)
 trained = run.family("batchtopk-entities").sae(256)
 
@@ -727,7 +751,7 @@ exercises.check_gathered(answer_4_2, trained, mentions.activations, by_library)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# A `pool` of all SAEs on training mentions (`run.data.rows("train", "entities").sample(20_000)`), then `frankenstein`.
+# A `pool` of the family's SAEs, as a list (`list(run.family("batchtopk-entities").saes().values())`), on training mentions (`run.data.rows("train", "entities").sample(20_000)`). Then `frankenstein(that_pool, 256).sae` is an SAE of 256 latents drawn from all of them.
 #
 # </details>
 #
@@ -738,8 +762,6 @@ exercises.check_gathered(answer_4_2, trained, mentions.activations, by_library)
 # </details>
 
 # %% tags=["hide-cell"]
-from canonlib.stitch import frankenstein
-
 entity_saes = run.family("batchtopk-entities").saes()
 chosen_on = run.data.rows("train", "entities").sample(20_000)
 best = frankenstein(pool(list(entity_saes.values()), chosen_on), 256)

@@ -52,7 +52,7 @@ NAMES = {
     "canonlib": "canonlib", "saelens": "SAELens", "dictionary_learning": "dictionary_learning",
     "overcomplete": "overcomplete", "floor": "the encoder's product alone",
 }  # fmt: skip
-COLORS = dict(zip(NAMES, ("#a0437a", "#4a6fa5", "#b8860b", "#5b8c5a", "#8a8f98"), strict=True))
+COLORS = dict(zip(NAMES, (*(viz.NEUTRAL[i] for i in (2, 6, 1, 4)), viz.CONTROL), strict=True))
 
 
 def read(tag: str) -> list[dict]:
@@ -75,9 +75,24 @@ def shape(run: dict) -> str:
 # A training step of a {term}`BatchTopK` {term}`SAE` encodes a batch, keeps the $k$ largest activations per token on average, decodes, takes the gradient and moves the weights. Every contestant of Figure 1 does that on the same batches from the same start weights, by turns in one process. The open diamond is no trainer: it is one matrix product in float32, the encoder's, which every contestant but ours makes in full.
 
 # %% tags=["hide-input"]
-timed = read("")
-figure = new_figure("A step of BatchTopK training", "Milliseconds per step of five contestants at each shape.",
-                        x="milliseconds per step, two threads (log scale)", height=120 + 90 * len(timed))  # fmt: skip
+timed, rows = read(""), []
+for r in timed:
+    c = r["contestants"]
+    peers = [n for n in ("saelens", "dictionary_learning", "overcomplete") if n in c]
+    best = min(peers, key=lambda n: c[n]["wall_ms_median"])
+    rows.append({
+        "shape": shape(r), "ours": c["canonlib"]["wall_ms_median"], "floor": c["floor"]["wall_ms_median"],
+        "peer": c[best]["wall_ms_median"] / c["canonlib"]["wall_ms_median"], "who": NAMES[best],
+        "cpu": min(c[n]["cpu_ms_median"] for n in peers) / c["canonlib"]["cpu_ms_median"],
+        "saelens": c["saelens"]["wall_ms_median"] / c["canonlib"]["wall_ms_median"],
+        "memory": c["saelens"]["peak_mib"] / c["canonlib"]["peak_mib"], "mib": c["canonlib"]["peak_mib"],
+    })  # fmt: skip
+
+# %% tags=["hide-input"]
+ahead_by = [r["peer"] for r in rows]
+figure = new_figure(f"For a step the fastest peer takes {min(ahead_by):.1f} to {max(ahead_by):.1f} times as long as canonlib",
+                    "Milliseconds per step of five contestants at each shape.",
+                    x="ms per step (log scale)", height=120 + 90 * len(timed))  # fmt: skip
 for name, label in NAMES.items():
     there = [r for r in timed if name in r["contestants"]]
     figure.add_trace(go.Scatter(
@@ -100,23 +115,9 @@ dictionary_learning {timed[0]["versions"]["dictionary-learning"]}, overcomplete 
 # Table 1 has the same as numbers.
 
 # %% tags=["hide-input"]
-rows = []
-for r in timed:
-    c = r["contestants"]
-    peers = [n for n in ("saelens", "dictionary_learning", "overcomplete") if n in c]
-    best = min(peers, key=lambda n: c[n]["wall_ms_median"])
-    rows.append({
-        "shape": shape(r), "ours": c["canonlib"]["wall_ms_median"], "floor": c["floor"]["wall_ms_median"],
-        "peer": c[best]["wall_ms_median"] / c["canonlib"]["wall_ms_median"], "who": NAMES[best],
-        "cpu": min(c[n]["cpu_ms_median"] for n in peers) / c["canonlib"]["cpu_ms_median"],
-        "saelens": c["saelens"]["wall_ms_median"] / c["canonlib"]["wall_ms_median"],
-        "memory": c["saelens"]["peak_mib"] / c["canonlib"]["peak_mib"], "mib": c["canonlib"]["peak_mib"],
-    })  # fmt: skip
-
-# %% tags=["hide-input"]
 viz.table(rows, {
-    "shape": ("shape", ""), "ours": ("ms", ".0f"), "peer": ("fastest peer", ".1f"), "who": ("which", ""),
-    "cpu": ("in CPU time", ".1f"), "saelens": ("SAELens", ".1f"), "memory": ("its memory", ".1f"), "mib": ("MiB", ".0f"),
+    "shape": ("shape", ""), "ours": ("ours, ms", ".0f"), "peer": ("fastest peer ×", ".1f"), "who": ("which", ""),
+    "cpu": ("in CPU time ×", ".1f"), "saelens": ("SAELens ×", ".1f"), "memory": ("its memory ×", ".1f"), "mib": ("ours, MiB", ".0f"),
 })  # fmt: skip
 
 # %% [markdown]
@@ -158,7 +159,10 @@ step, SAELens {min(r["saelens"] for r in rows):.0f} to {max(r["saelens"] for r i
 # %% tags=["hide-input"]
 curves = read("-curve")
 for run in curves:
-    figure = new_figure(f"Held-out error at {shape(run)}", "Held-out FVU against seconds of training, one line per contestant.",
+    ours, theirs = run["contestants"]["canonlib"], run["contestants"]["saelens"]
+    alike, times = abs(ours["fvu_final"] / theirs["fvu_final"] - 1) < 0.01, theirs["wall_s"][-1] / ours["wall_s"][-1]
+    title = f"{shape(run)}: SAELens ends at {'the same error' if alike else 'another error'} after {times:.1f} times as long"
+    figure = new_figure(title, "Held-out FVU against seconds of training, one line per contestant.",
                             x="seconds of training (log scale)", y="FVU on unseen tokens")  # fmt: skip
     for name, c in run["contestants"].items():
         if name in NAMES and "fvu" in c:
@@ -348,5 +352,18 @@ viz.table(told, {"n": ("latents", ","), "mb": ("MB on disk", ".0f"), "files": ("
 
 # %% [markdown]
 # ## Doubt
-#
-# One machine, two cores, no GPU. With two threads the serial steps (finding the active entries, sorting them) leave one core waiting, so small dictionaries gain less from a second core than the matrix product does. The curves of the larger dictionaries use a learning rate ten times as high as the smallest, so that they are trained within a few hundred thousand tokens. Peers were written for GPUs, where dense products cost less; nothing here says how they compare there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most. The stitching benchmarks use random SAEs of a given $L_0$; time depends on shapes and on how many latents fire, not on what they mean.
+
+# %% tags=["remove-input"]
+from collections import Counter
+
+machines = [json.loads(p.read_text())["machine"] for p in sorted(Path(results).glob("*.json"))]
+kinds = Counter(f"{m['cpu'].replace('(R)', '')}{' with AMX' if 'amx_tile' in m['cpu_flags'] else ''}, {m['cores']} cores, "
+                f"{m['gpu'] or 'no GPU'}" for m in machines)  # fmt: skip
+load = [m["load_average_at_start"] for m in machines]
+viz.say(f"""The {len(machines)} files of results were written on {"one kind of machine" if len(kinds) == 1 else
+f"{len(kinds)} kinds of machines"}: {"; ".join(kind if len(kinds) == 1 else f"{kind} ({n} files)" for kind, n in kinds.most_common())}. They name the kind and not
+the machine, and not all of them had it to themselves: the load when they began was {min(load):.1f} to {max(load):.1f}. On
+other processors, above all on those without AMX, the ratios may be others.""")  # fmt: skip
+
+# %% [markdown]
+# With two threads the serial steps (finding the active entries, sorting them) leave one core waiting, so small dictionaries gain less from a second core than the matrix product does. The curves of the larger dictionaries use a learning rate ten times as high as the smallest, so that they are trained within a few hundred thousand tokens. Peers were written for GPUs, where dense products cost less; nothing here says how they compare there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most. The stitching benchmarks use random SAEs of a given $L_0$; time depends on shapes and on how many latents fire, not on what they mean.

@@ -31,10 +31,17 @@ def test_contrast_of_black_on_white_is_21():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
 
 
-@pytest.mark.parametrize("color", [viz.SMALL, viz.LARGE, viz.META, viz.TRUTH, viz.CONTROL])
+@pytest.mark.parametrize("color", [viz.SMALL, viz.LARGE, viz.META, viz.TRUTH, viz.CONTROL, *viz.NEUTRAL])
 def test_every_meaning_is_readable_on_the_light_and_the_dark_page(color):
     assert contrast(color, "#ffffff") >= 3
     assert contrast(color, "#121212") >= 3
+
+
+def test_neutral_hues_are_no_meaning_and_an_architecture_has_one():
+    meanings = {viz.SMALL, viz.LARGE, viz.META, viz.TRUTH, viz.CONTROL, *viz.SIZE_RAMP}
+    assert len(set(viz.NEUTRAL) | meanings) == len(viz.NEUTRAL) + len(meanings)
+    assert set(viz.ARCHITECTURES.values()) <= set(viz.NEUTRAL)
+    assert len(set(viz.ARCHITECTURES.values())) == len(viz.ARCHITECTURES) == 6
 
 
 def test_size_ramp_runs_from_light_to_dark():
@@ -84,6 +91,23 @@ def test_controls_are_dashed_and_grey():
     assert figure.data[1].line.dash == "dash"
     assert figure.data[1].line.color == viz.CONTROL
     assert figure.data[0].line.dash is None
+
+
+def test_lines_of_one_colour_are_told_apart_by_dots():
+    figure = viz.line_by_size([1, 2], {"a": [1, 2], "c": [0, 0], "b": [2, 3]}, title="T", y="y", controls=["c"],
+                              colors={"a": viz.TRUTH, "b": viz.TRUTH})  # fmt: skip
+    assert [trace.line.dash for trace in figure.data] == [None, "dash", "dot"]
+
+
+def test_one_label_may_speak_for_several_lines():
+    figure = line(labels={"a": "", "b": "both:<br>low"})
+    (label,) = figure.layout.annotations
+    assert label.text == "both:<br>low"
+    assert (label.y, label.yanchor) == (1, "bottom")  # above the end of b, not around it
+    assert figure.layout.margin.r == 24 + 8 * len("both:")
+    assert [trace.name for trace in figure.data] == ["a", "b"]  # hover still names each
+    with pytest.raises(ConfigError, match="zzz"):
+        line(labels={"zzz": ""})
 
 
 def test_band_encloses_low_and_high():

@@ -93,6 +93,16 @@ def test_the_claims_table_keeps_its_lines() -> None:
     assert claims_table([claim])._repr_markdown_().splitlines()[2] == "| It holds. | — | 0.5 | ✓ holds |"
 
 
+def test_the_claims_table_names_the_columns_in_every_cell() -> None:
+    """A phone stacks the cells of a row: the column's name must stand in each, and the roles must stay."""
+    claim = Claim("a", 1, "It <holds>.", "", "", "0.5", "0.4", "holds", "world")
+    page = claims_table([claim])._repr_html_()
+    assert re.findall(r'<td role="cell" data-label="(\w+)">(.*?)</td>', page) == [
+        ("Claim", "It &lt;holds&gt;."), ("Paper", "—"), ("Ours", "0.5"), ("Verdict", "✓ holds")]  # fmt: skip
+    assert page.count('role="columnheader"') == 4
+    assert '<tr role="row" class="canon-claim-holds">' in page
+
+
 @pytest.mark.parametrize("word", [
     "latent", "decoder direction", "dictionary size", "meta-latent", "L0", "MSE", "FVU", "CE loss recovered",
     "novel latent", "reconstruction latent", "silent latent", "insertion effect", "entity", "attribute", "value", "fact",

@@ -30,7 +30,7 @@ class Classes:
 
     @property
     def n_silent(self) -> int:
-        """Number of latents that never fire: part of neither share."""
+        """Number of latents that never fire, which belong to neither share."""
         return int(self.silent.sum())
 
     @property
@@ -67,8 +67,9 @@ class Predictor:
 
     ``auc`` is the probability that a random novel latent has a lower cosine than a random reconstruction latent (ties
     count half). ``threshold`` maximises Youden's J = tpr - fpr, and ``accuracy`` is the share predicted rightly
-    there. ``fpr``, ``tpr`` and ``thresholds`` are the ROC curve, from -inf (nothing called novel) up. When only one
-    class is present there is no curve: ``auc``, ``threshold`` and ``accuracy`` are None, and ``reason`` says why.
+    there. ``fpr``, ``tpr`` and ``thresholds``, ``[n_points]`` each, are the ROC curve, from -inf (nothing called novel)
+    up. When only one class is present there is no curve: ``auc``, ``threshold`` and ``accuracy`` are None, and
+    ``reason`` says why.
     """
 
     auc: float | None

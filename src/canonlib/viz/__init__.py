@@ -18,14 +18,27 @@ from canonlib.viz.paths import Walk, order_figure, path_figure
 from canonlib.viz.pictures import directions_figure, dot_rows, rank_figure
 from canonlib.viz.seeds import seed_dots
 from canonlib.viz.stitching import effect_scatter, loss_scatter, roc_figure
-from canonlib.viz.template import CONTROL, LARGE, META, SIZE_RAMP, SMALL, TRUTH, setup_plotly, size_colors
+from canonlib.viz.template import (
+    ARCHITECTURES,
+    CONTROL,
+    LARGE,
+    META,
+    NEUTRAL,
+    SIZE_RAMP,
+    SMALL,
+    TRUTH,
+    setup_plotly,
+    size_colors,
+)
 from canonlib.viz.tokens import TokenView, attention_patterns, colored_tokens, colored_tokens_multi
 from canonlib.viz.training import Curve, Part, frontier_figure, recovery_scatter, splitting_tree, step_curves
 
 __all__ = [
+    "ARCHITECTURES",
     "CONTROL",
     "LARGE",
     "META",
+    "NEUTRAL",
     "SIZE_RAMP",
     "SMALL",
     "TRUTH",

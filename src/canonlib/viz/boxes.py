@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from canonlib.claims import Claim
-from canonlib.claims.table import MARKS, markdown
+from canonlib.claims.table import HEADERS, MARKS, _cells, markdown
 
 
 class Say:
@@ -87,11 +87,39 @@ def table(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]]) -> Sa
     return out
 
 
-def claims_table(claims: Iterable[Claim]) -> Say:
-    """The claims as a Markdown table, one row for each: sentence, paper, ours, verdict."""
-    out = Say("")
-    out.text = markdown(claims)
-    return out
+class ClaimsTable:
+    """The claims, one row for each: sentence, paper, ours, verdict; on a phone the book stacks a row's cells."""
+
+    def __init__(self, claims: Iterable[Claim]) -> None:
+        self.claims = list(claims)
+
+    def _repr_markdown_(self) -> str:
+        return markdown(self.claims)
+
+    def _repr_html_(self) -> str:
+        # The roles are those that a table has by itself, until a style sheet stacks its cells and takes them away.
+        top = "".join(f'<th role="columnheader" scope="col">{escape(name)}</th>' for name in HEADERS)
+        rows = "".join(self._row(claim) for claim in self.claims)
+        return (
+            f'<table class="table canon-claims" role="table"><thead role="rowgroup"><tr role="row">{top}</tr></thead>'
+            f'<tbody role="rowgroup">{rows}</tbody></table>'
+        )
+
+    def _row(self, claim: Claim) -> str:
+        kind = claim.verdict.split()[0]
+        row = "".join(
+            f'<td role="cell" data-label="{escape(name)}">{escape(text)}</td>'
+            for name, text in zip(HEADERS, _cells(claim), strict=True)
+        )
+        return f'<tr role="row" class="canon-claim-{kind}">{row}</tr>'
+
+    def __repr__(self) -> str:
+        return markdown(self.claims)
+
+
+def claims_table(claims: Iterable[Claim]) -> ClaimsTable:
+    """Show the claims as a table, one row for each: sentence, paper, ours, verdict."""
+    return ClaimsTable(claims)
 
 
 def _cell(value: Any, spec: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from canonlib.errors import ConfigError
-from canonlib.viz.template import CONTROL, HEAT, HEIGHT, LARGE, META, SMALL, TRUTH
+from canonlib.viz.template import CONTROL, DASHES, HEAT, HEIGHT, LARGE, META, SMALL, TRUTH
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -61,7 +61,7 @@ def legend_below(figure: go.Figure) -> None:
 def _label(figure: go.Figure, x: float, y: float, text: str, color: str, left: bool = False, **extra: Any) -> None:
     """A direct label to the right (or left) of a point, in the point's colour."""
     figure.add_annotation(x=float(x), y=float(y), text=text, showarrow=False, xanchor="right" if left else "left",
-                          xshift=-8 if left else 8, font={"color": legible(color), "size": 13}, **extra)  # fmt: skip
+                          xshift=-8 if left else 8, align="left", font={"color": legible(color), "size": 13}, **extra)  # fmt: skip
 
 
 def legible(color: str) -> str:
@@ -91,51 +91,60 @@ def spread(values: list[float], gap: float) -> list[float]:
 def line_by_size(sizes: Sequence[int], series: Mapping[str, ArrayLike], *, title: str, y: str, alt: str = "",
                  colors: Mapping[str, str] | None = None, controls: Sequence[str] = (),
                  bands: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None, percent: bool = False,
-                 levels: Mapping[str, float] | None = None, height: int = HEIGHT) -> go.Figure:  # fmt: skip
+                 levels: Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
+                 height: int = HEIGHT) -> go.Figure:  # fmt: skip
     """One line per named series over dictionary sizes (``sizes``: ``[n_sizes]``, log2 axis), labelled at its end.
 
     A series that ends before the last size and begins after the first is labelled at its beginning, where no other
     line runs through the label. ``controls`` names series drawn grey and dashed; ``levels`` draws one number that
     belongs to no size, such as another paper's, as a dashed line without points; ``bands`` gives a (low, high) pair
-    over seeds per series. NaN leaves a gap. Raises ``ConfigError`` when a series has another length than ``sizes``.
+    over seeds per series. Of several series in one colour the first is solid, the second dotted and so on. ``labels``
+    says another text than its name beside a series, or none (""): for lines that lie on one another. NaN leaves a gap.
+    Raises ``ConfigError`` when a series has another length than ``sizes``.
 
     >>> figure = line_by_size([64, 128], {"ReLU": [0.2, 0.1]}, title="Larger is better", y="MSE", alt="A falling line.")
     >>> figure.layout.title.text, [trace.name for trace in figure.data]
     ('Larger is better', ['ReLU'])
     """
     figure = new_figure(title, alt, x="dictionary size (latents)", y=y, height=height)
-    unknown_names = [n for n in [*(colors or {}), *controls, *(bands or {})] if n not in series]
+    unknown_names = [n for n in [*(colors or {}), *controls, *(bands or {}), *(labels or {})] if n not in series]
     if unknown_names or not series:
-        raise ConfigError(f"series has {list(series)}; colors, controls or bands name {unknown_names}.")
+        raise ConfigError(f"series has {list(series)}; colors, controls, bands or labels name {unknown_names}.")
     x = as_float("sizes", sizes)
     data = {name: as_float(f"series[{name!r}]", values, len(x)) for name, values in series.items()}
     ends: list[tuple[str, float, str, float]] = []
     starts: list[tuple[str, float, str, float]] = []
+    used: list[str] = []
     for i, (name, values) in enumerate(data.items()):
         grey = name in controls
         color = (colors or {}).get(name, CONTROL if grey else _CYCLE[i % len(_CYCLE)])
+        again, text = used.count(color), (labels or {}).get(name, name)
+        dash = {"dash": "dash"} if grey else {"dash": DASHES[again % len(DASHES)]} if again else {}
+        used += [] if grey else [color]
         if bands and name in bands:
             _band(figure, x, bands[name], color, name)
         figure.add_scatter(x=x, y=values, name=name, mode="lines+markers",
-                           line={"color": color, "width": 2.5, **({"dash": "dash"} if grey else {})},
-                           marker={"size": 8}, hovertemplate=f"{name}<br>%{{x:,}} latents: %{{y:.3~g}}<extra></extra>"
+                           line={"color": color, "width": 2.5, **dash}, marker={"size": 8},
+                           hovertemplate=f"{name}<br>%{{x:,}} latents: %{{y:.3~g}}<extra></extra>"
                            if not percent else f"{name}<br>%{{x:,}} latents: %{{y:.1%}}<extra></extra>")  # fmt: skip
         seen = np.flatnonzero(np.isfinite(values))
-        if len(seen):
+        if len(seen) and text:
             inside = seen[0] > 0 and seen[-1] < len(x) - 1
             at = int(seen[0] if inside else seen[-1])
-            (starts if inside else ends).append((name, float(values[at]), color, float(np.log10(x[at]))))
+            (starts if inside else ends).append((text, float(values[at]), color, float(np.log10(x[at]))))
     for name, level in (levels or {}).items():
         figure.add_scatter(x=x[[0, -1]], y=np.full(2, level, dtype=np.float32), name=name, mode="lines", hoverinfo="skip",
                            line={"color": CONTROL, "width": 2, "dash": "dash"})  # fmt: skip
         ends.append((name, float(level), CONTROL, float(np.log10(x[-1]))))
     low, high = extent([*data.values(), list((levels or {}).values())])
-    for (name, _, color, end), placed in zip(ends, spread([e[1] for e in ends], 0.075 * (high - low)), strict=True):
-        _label(figure, end, placed, name, color)
-    for name, value, color, start in starts:
-        _label(figure, start, value, name, color, left=True)
+    for (text, _, color, end), placed in zip(ends, spread([e[1] for e in ends], 0.075 * (high - low)), strict=True):
+        # A label of several lines stands on its line: around it, it could reach below the axis.
+        place: dict[str, Any] = {"yanchor": "bottom", "yshift": -9} if "<br>" in text else {}
+        _label(figure, end, placed, text, color, **place)
+    for text, value, color, start in starts:
+        _label(figure, start, value, text, color, left=True)
     ticks = [int(s) for s in sizes]
-    longest = max(len(n) for n in [*series, *(levels or {})])
+    longest = max([len(line) for text, *_ in [*ends, *starts] for line in text.split("<br>")], default=0)
     # A fixed range: the labels at the line ends belong in the margin and must not stretch the axis.
     first, last = (float(np.log10(s)) for s in (x.min(), x.max()))
     pad = 0.04 * (last - first) or 0.5
@@ -154,6 +163,12 @@ def extent(arrays: Any) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = float(flat.min()), float(flat.max())
     return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def padded(arrays: Any, share: float) -> list[float]:
+    """The range of an axis that shows all values, with a ``share`` of their extent to spare on both sides."""
+    low, high = extent(arrays)
+    return [low - share * (high - low), high + share * (high - low)]
 
 
 def _band(figure: go.Figure, x: NDArray[np.float32], band: tuple[ArrayLike, ArrayLike], color: str, name: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from canonlib.errors import ConfigError
-from canonlib.viz.figures import as_float, new_figure
+from canonlib.viz.figures import as_float, legend_below, new_figure
 from canonlib.viz.template import CONTROL, LARGE, PAGE, SMALL, TRUTH
 
 if TYPE_CHECKING:
@@ -87,5 +87,5 @@ def dot_rows(names: Sequence[str], series: Mapping[str, ArrayLike], *, title: st
                            hovertemplate=f"%{{y}}, {name}: %{{x:.1%}}<extra></extra>")  # fmt: skip
     figure.update_xaxes(range=[-0.02, 1.03], tickformat=".0%")
     figure.update_yaxes(autorange="reversed", ticks="")
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
+    legend_below(figure)
     return figure

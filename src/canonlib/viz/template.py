@@ -21,6 +21,13 @@ TRUTH = "#8a5bb8"
 """Purple: ground truth, the world's fact table."""
 CONTROL = "#808080"
 """Grey: controls, random baselines and chance."""
+NEUTRAL = ("#8c564b", "#b8860b", "#a0437a", "#7a8b23", "#1f8a8a", "#c0504d", "#6a6fc0")
+"""Hues without a meaning of their own, for what a figure names itself: orders of moves, sets of tokens, programs."""
+ARCHITECTURES = dict(zip(("standard", "gated", "jumprelu", "topk", "batchtopk", "matryoshka_batchtopk"),
+                         (NEUTRAL[i] for i in (1, 3, 4, 5, 2, 6)), strict=True))  # fmt: skip
+"""One neutral hue for each of SAELens's architectures, the same in every figure."""
+DASHES = ("solid", "dot", "dashdot", "longdash")
+"""Lines of one colour, or lines that may cover one another, are told apart by these in turn; dashed is for controls."""
 SIZE_RAMP = ("#9ac9ea", "#7db7df", "#61a4d3", "#4792c7", "#307fb9", "#1f6daa", "#165e9b", "#13508a")
 """Dictionary size as one sequential ramp: small is light, large is dark."""
 HEAT = tuple((i / 8, color) for i, color in enumerate(("#f3f7fb", *SIZE_RAMP)))

@@ -31,7 +31,7 @@ class Part(NamedTuple):
 
     label: str
     share: float
-    """Of the class's mentions, those on which the latent fires: 0 to 1."""
+    """Share of the class's mentions on which the latent fires, from 0 to 1."""
     parent: int | None = None
     """Place, in the column before, of the latent that it comes from."""
     hover: str = ""

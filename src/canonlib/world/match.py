@@ -19,7 +19,10 @@ SPARSE_BELOW = 0.005
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The best partner along one axis of a table: its ``value`` (float64) and its ``index`` (int64)."""
+    """The best partner along one axis of a table: its ``value`` (float64) and its ``index`` (int64).
+
+    Both have an entry for each row or column that looks for one: ``[n_latents]`` or ``[n_facts]`` in ``FactMatch``.
+    """
 
     value: torch.Tensor
     index: torch.Tensor

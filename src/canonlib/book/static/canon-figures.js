@@ -90,7 +90,7 @@
       margin.r = margin.r > 40 ? Math.min(margin.r, Math.floor(width * 0.3)) : Math.min(margin.r || 12, 12);
       (layout.annotations || []).forEach(function (a) {
         a.font = Object.assign({}, a.font, { size: 10 });
-        if (a.text && a.xref !== "paper" && a.xanchor === "left") a.text = wrap(a.text, Math.floor(margin.r / 5.4));
+        if (a.text && a.xref !== "paper" && a.xanchor === "left") a.text = wrap(a.text, Math.floor((margin.r - 12) / 5.4));
       });
       thin(layout.xaxis);
     }
