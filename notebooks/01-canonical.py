@@ -89,7 +89,7 @@ viz.directions_figure(
 # where $b_\text{dec}$ is a constant (zero here). All latents together are the SAE's *dictionary*. Training lowers the squared error plus a *penalty*, $\lambda$ times the sum of the activations, so that few are active; the number $\lambda$ is the price of being active, and we choose it. Table 1.1 adds both up by hand, for the dictionaries of Figure 1.1 and for one with a single latent, "city".
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def cost(name, x, directions, codes):
     """Error, active latents, and the sum of activations that training penalises."""
     error = ((x - codes @ directions) ** 2).mean()
@@ -128,7 +128,7 @@ together = np.sqrt(2) * np.eye(16)[4 * job + land]
 # %% [markdown]
 # Table 1.2 holds the same account as before, and beside it a count: how many dimensions the directions of a dictionary span ("span"), and how many as many random directions do ("random").
 
-# %%
+# %% tags=["nbval-check-output"]
 noise, rank = rng.normal(size=(16, 16)), np.linalg.matrix_rank
 rows = [
     cost("atoms", people, axes[:8], apart),
@@ -175,7 +175,7 @@ viz.table(rows, columns)
 # It studies language models, for which no table of true parts exists.
 # :::
 
-# %%
+# %% tags=["nbval-check-output"]
 from textwrap import fill
 
 from canonlib import world
@@ -189,7 +189,7 @@ print("born in Germany:", world.holds("Einstein", country="Germany"))
 # %% [markdown]
 # Every value is shared by several entities; otherwise "has this value" and "is this entity" would be the same thing, and no method could tell them apart. Table 1.3 counts.
 
-# %%
+# %% tags=["nbval-check-output"]
 from collections import Counter
 
 rows, majority = [], {}
@@ -207,7 +207,7 @@ viz.table([dict(zip(header, row)) for row in rows], {name: (name, "") for name i
 #
 # A grammar turns the table into text. Its sentences are true by construction, and varied: templates, pronouns, clauses between the subject and what is said of it. One word is one token.
 
-# %%
+# %% tags=["nbval-check-output"]
 import random
 
 from canonlib.world import grammar, table
@@ -243,7 +243,7 @@ viz.rank_figure(
 #
 # A small transformer has learned to predict this text, token by token, and ships with the library. We open it as a TransformerLens bridge, which gives access to every activation by name. The name of the place at which this book reads is the {term}`hook point`, or hook: the {term}`residual stream` before layer 2, counting from 0.
 
-# %%
+# %% tags=["nbval-check-output"]
 import torch
 
 torch.set_grad_enabled(False)
@@ -256,7 +256,7 @@ print("hook:", HOOK)
 # %% [markdown]
 # Everything later rests on these activations, so we check the bridge against transformers, on documents that neither has seen. The log-probabilities should be the same numbers.
 
-# %%
+# %% tags=["nbval-check-output"]
 from canonlib.activations import documents
 from canonlib.world import model
 
@@ -289,7 +289,7 @@ other tokens. Once a name is there, much of the rest follows from the table.""")
 #
 # Ask it something. The prompt ends where the answer should begin, and a clause keeps name and answer apart.
 
-# %%
+# %% tags=["nbval-check-output"]
 prompt = "Einstein , as we know , was born in what is now"
 ids = model.tokenizer()(prompt, return_tensors="pt")["input_ids"]
 best = lm(ids)[0, -1].softmax(-1).topk(3)
@@ -349,7 +349,7 @@ viz.claim_box(claim(run, "world-known"))
 #
 # Here $h$ is the vector at the hook on the name's token of the prompt about $a$, $h^{(b)}$ the one that it has when the prompt names $b$, and $p(w \mid \ldots)$ the probability of the next word $w$. The *flip rate* is the share of pairs with $\hat y_{a \leftarrow b} = y_b$, the true answer for $b$. We do {eq}`eq-interchange` once by hand: Einstein's country, with Kahlo's vector.
 
-# %%
+# %% tags=["nbval-check-output"]
 clause = grammar.CLAUSES[0]
 names = table.entity("Einstein"), table.entity("Kahlo")
 einstein, kahlo = (questions.question(e, "country", clause) for e in names)
@@ -373,7 +373,7 @@ print("patched:  ", words[patched[0, -1].argmax()])
 # The prompt still says Einstein. Country is one attribute of eight. Kahlo differs from Einstein in all of them, so each can flip. The library's `patched_answers` does what the cells above did; Table 1.4 shows its answers.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def ask(name):
     entity = table.entity(name)
     return [questions.question(entity, a, clause) for a in table.PERSON_ATTRIBUTES]
@@ -438,7 +438,7 @@ viz.claim_box(claim(run, "world-causal"))
 #
 # The second is that a flip shows that *something* passes through that token, perhaps just the name. Table 1.5 moves the hook up and down.
 
-# %%
+# %% tags=["nbval-check-output"]
 rows = []
 for layer in range(lm.cfg.n_layers):
     hook = f"blocks.{layer}.hook_resid_pre"
@@ -457,7 +457,7 @@ facts {reading}.""")
 # %% [markdown]
 # So look at the vectors themselves. If a person's vector holds facts, then people who share facts have vectors that share parts, and a sum of one direction per fact rebuilds them. We fit such a sum by least squares before layers 0, 1 and 2 (Table 1.6). The control deals the same facts to the wrong people.
 
-# %%
+# %% tags=["nbval-check-output"]
 hooks = [f"blocks.{layer}.hook_resid_pre" for layer in range(3)]
 names = torch.tensor([causal.encode(["<bos>", e.name]) for e in world.people()])
 _, cache = lm.run_with_cache(names, names_filter=hooks)
@@ -507,7 +507,7 @@ already.)""")
 #
 # *Easy, 10 minutes.* With a pencil: two atoms of length 1 stand at an angle $\theta$ and are always active together, each with activation 1. You may keep both, or one latent of length 1 along their sum. Compare the sums of activations. For which $\theta$ do they agree? And why does a small SAE keep atoms all the same? For the check, give the activation of the one latent at $\theta = 60$ degrees.
 
-# %%
+# %% tags=["nbval-check-output"]
 answer_1_1 = None  # yours
 exercises.check_combination_cost(answer_1_1, angle=60)
 
@@ -538,7 +538,7 @@ said
 #
 # *Medium, 15 minutes.* The vector at a name might carry more than the entity: what came before it, say. Take every person's vector from the prompt "the century given for ... is" and put it on the *same* person's name in "... was born in what is now". What share of the answers is right then? That share alone proves little, for a patch that misses the name would leave all answers right. So add the control: give everyone the vector of the *next* person in the table, and the last one the first one's. What share is still right for the person who is asked about? (The questions and their tokens are `asked` and `batch`, from above.)
 
-# %%
+# %% tags=["nbval-check-output"]
 donors = [questions.question(e, "century", clause) for e in world.people()]
 print(" ".join(donors[0].words[1:]), "...")
 print(" ".join(asked[0].words[1:]), "...")
@@ -587,7 +587,7 @@ said
 #
 # *Medium, 10 minutes.* Later we name a latent by the fact that it matches best. For some facts that name must be ambiguous, whatever the method. Which, and what does it mean for "the true features of the world"? List these facts as texts, such as `"country=Germany"`.
 
-# %%
+# %% tags=["nbval-check-output"]
 _, facts, matrix = table.truth_matrix()  # matrix: [n_entities][n_facts], True or False
 print(f"{len(facts)} facts, among them {facts[0]} and {facts[-1]}")
 

@@ -253,7 +253,7 @@ exactly, so the {end:.0%} that is left is the *encoder's* doing: one dot product
 # :::
 #
 
-# %%
+# %% tags=["nbval-check-output"]
 for family in run.tier.families:
     kind = "L1 coefficient" if family.architecture == "standard" else "k"
     print(f"{family.name}: {kind} {family.sparsity:g}, {family.steps:,} steps of {family.batch:,} tokens")
@@ -363,7 +363,7 @@ between {min(moves):.1f} and {max(moves):.1f}.{after}""")
 #
 # Which architecture is best? At one sparsity the question has no answer, since more active latents always rebuild better. So hold the size fixed and vary the sparsity: every architecture becomes a *line*, error against L0, and the best line is the {term}`frontier`. Figure 2.3 shows six of SAELens's architectures, on all tokens, each at several sparsities. They differ in the rule that turns $p_j$ into $f_j$: a threshold that each latent learns (JumpReLU); a second encoder that decides what is active, beside one that says how strongly (Gated); the $k$ largest of each token (TopK) or of a batch (BatchTopK); and Matryoshka is BatchTopK with a loss that asks more of the first latents.
 
-# %%
+# %% tags=["nbval-check-output"]
 from canonlib.claims.learning import fvu_at
 
 frontier = run.frontier  # architecture: a row for each sparsity
@@ -372,7 +372,7 @@ labels = {"standard": "ReLU + L1", "gated": "Gated", "jumprelu": "JumpReLU", "to
 n_frontier = frontier["batchtopk"][0]["n_latents"]
 print(f"{n_frontier} latents;", ", ".join(f"{labels[name]}: {len(rows)}" for name, rows in frontier.items()))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-check-output"]
 paint = {labels[name]: color for name, color in viz.ARCHITECTURES.items()}
 
 
@@ -752,7 +752,7 @@ nearest fits, not definitions: some F1 are low.""")
 #
 # *Easy, 5 minutes.* Compute the FVU of the smallest SAE of the family on mentions, on the mentions in `X`, by {eq}`eq-fvu`. (`run.evaluation` has it; don't look.)
 
-# %%
+# %% tags=["nbval-check-output"]
 smallest = entity_saes.sae(sizes[0])
 
 answer_2_1 = None  # yours
@@ -783,7 +783,7 @@ said
 #
 # *Medium, 15 minutes, pencil first.* One latent with a direction of length 1, one token $x = s\,d$ with $s > 0$: the loss {eq}`eq-l1-loss` is $(s - f)^2 + \lambda f$. Which $f$ is best, and when is it zero? For the check take $s = 2$ and $\lambda = 0.5$. What has to be added to {eq}`eq-gradient-activation`? Then predict: if you multiply all activations of the largest ReLU SAE by one number, does the error fall, and is the best number above or below 1? Compute it from `target` and `rebuilt`.
 
-# %%
+# %% tags=["nbval-check-output"]
 A = everything.activations[::10]  # [n_tokens, d_model]
 with torch.no_grad():
     target, rebuilt = A - relu.b_dec, relu(A) - relu.b_dec
@@ -854,7 +854,7 @@ this model, no more.""")
 #
 # *Hard, 15 minutes, pencil first.* A class has $n$ members, each mentioned equally often. A latent fires on all mentions of $m$ of them and on nothing else. What is its F1 for the class? How large must $m$ be for the class to have a latent of its own? For the check, take the number of members of the class that we followed. What follows for a class of which the latent splits into two halves, and for its members at the moment when the split goes down to single entities?
 
-# %%
+# %% tags=["nbval-check-output"]
 n_members = int(members.sum())
 print(f"{facts[chosen]}: {n_members} members; the F1 must be above {OWN}")
 

@@ -708,7 +708,7 @@ reconstruction latents in {len(more)}{f" ({', '.join(more)})" if more else ""}, 
 #
 # *Easy, 5 minutes.* Here are the cosines of eight latents of our pair. Write down, for each, `"novel"` or `"reconstruction"`, before you open the solution. Which ones are you least sure of?
 
-# %%
+# %% tags=["nbval-check-output"]
 firing = (~effects.silent).nonzero()[:, 0]
 quiz = firing[torch.randperm(len(firing), generator=torch.Generator().manual_seed(7))[:8]]
 print(", ".join(f"{n}: {cosine[n]:.2f}" for n in quiz.tolist()))
@@ -744,7 +744,7 @@ said
 #
 # *Easy, 5 minutes.* Compute the max cosine of every latent of the large SAE with the small one without `nearest`: a tensor of as many numbers as the large SAE has latents.
 
-# %%
+# %% tags=["nbval-check-output"]
 answer_3_2 = None  # yours
 exercises.check_max_cosine(answer_3_2, large, small)
 
@@ -774,7 +774,7 @@ said
 #
 # *Medium, 15 minutes.* Count the latents *below* the threshold that do not lower the error, and those *above* it that do. Then look at the two most extreme ones: below the line the latent with the highest effect, above it the one with the lowest. What could make the cosine mislead you about either?
 
-# %%
+# %% tags=["nbval-check-output"]
 answer_3_3 = None  # yours: (how many below, how many above)
 exercises.check_misplaced(answer_3_3, effects, cosine, ours.threshold)
 
@@ -827,7 +827,7 @@ said
 #
 # *Hard, 20 minutes, pencil first.* Find two latents that each lower the error when inserted alone, and that raise it above the start when both are inserted. Let both fire on one token with the same strength $f$, on a residual $r$ that has the same dot product $a = r \cdot d_1 = r \cdot d_2$ with both unit directions. Between which two strengths does it happen? For the check take $a = 1$ and a cosine of 0.5 between the directions. What is the least cosine for which it can happen at all? Does your answer explain which pairs in Tables 3.2 and 3.5 keep the least of what they promise?
 
-# %%
+# %% tags=["nbval-check-output"]
 answer_3_4 = None  # yours: (lower bound, upper bound) of f
 exercises.check_overshoot(answer_3_4, reach=1, cosine=0.5)
 

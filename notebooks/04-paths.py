@@ -706,7 +706,7 @@ parameters {{cite:p}}`paulo2025seeds`; our shares are {min(times):.1f} to {max(t
 #
 # *Easy, 10 minutes.* Which group at threshold 0.7 replaces one latent by the most? Give its latents of the large SAE. Do they fire on different tokens, as parts of a split should?
 
-# %%
+# %% tags=["nbval-check-output"]
 answer_4_1 = None  # yours: latents of the large SAE
 exercises.check_widest_split(answer_4_1, groups)
 
@@ -739,7 +739,7 @@ said
 #
 # *Medium, 15 minutes.* Put together the best dictionary of 256 latents from the SAEs on entity mentions. Where do its latents come from, and does it beat the trained SAE of 256 latents on mentions that you did not choose on? Give the SAE; the check measures it on the mentions set aside for evaluation.
 
-# %%
+# %% tags=["nbval-check-output"]
 from canonlib.stitch import frankenstein
 
 by_library = next(row for row in run.gathered("batchtopk-entities") if row["size"] == 256)
@@ -776,7 +776,7 @@ said
 #
 # *Hard, 15 minutes, pencil.* A latent of the small SAE with direction $d$ fires with strength $f$ on a token; the large SAE's partner fires with the same strength and a direction $d'$ of the same length, 1, at cosine $c$. By how much does the swap change that token's squared error, if the residual $r$ is orthogonal to both? For the check take $f = 2$ and $c = 0.7$. What if the residual points along $d' - d$?
 
-# %%
+# %% tags=["nbval-check-output"]
 answer_4_3 = None  # yours
 exercises.check_swap_cost(answer_4_3, strength=2, cosine=0.7)
 

@@ -218,15 +218,16 @@ viz.seed_dots(
     ["decoder<br>rows", "Gaussian<br>rows", "shuffled", "untrained"],
     {"in sample": [[s[f"variance_{key}"] for s in each] for key in ("explained", "gaussian", "shuffled", "untrained")],
      "held out": held_out + missing},
-    colors={"in sample": viz.META, "held out": "#0a5c43"}, percent=True, y="variance explained",
+    colors=dict.fromkeys(("in sample", "held out"), viz.META), controls=["Gaussian<br>rows", "shuffled", "untrained"],
+    percent=True, y="variance explained",
     title=f"Shared dimensions alone reach {gaussian:.0%} of the {share:.0%}" if mostly else "Parts explain more than dimensions do",
     alt=f"Dots for five seeds: {share:.0%} of the variance of decoder rows in sample, {gaussian:.0%} of Gaussian rows, "
     f"{shuffled:.0%} shuffled, {noise:.0%} untrained; held out {unseen:.0%} and {unseen_gaussian:.0%}",
 )  # fmt: skip
 
 # %% [markdown]
-# **Figure 5.1.** Variance explained by a meta-SAE of the same recipe on four sets of rows: a dot for each seed, the mean
-# with its 95% interval beside them.
+# **Figure 5.1.** Variance explained by a meta-SAE of the same recipe on four sets of rows, decoder rows in green and
+# controls in grey: a dot for each seed, the mean with its 95% interval beside them; hollow on rows held out.
 
 # %% [markdown]
 # Gaussian rows share dimensions and nothing else. How few are the dimensions? Principal components answer without any training: the first one is the line that keeps most
@@ -307,7 +308,7 @@ and rows held out, tells little.**""")
 # [post](bibliography.md) and the configuration of the released weights each say something else. The library has each as
 # a named {term}`recipe`, and SAEBench's beside them; Table 5.3 compares what comes out.
 
-# %%
+# %% tags=["nbval-check-output"]
 from canonlib.meta import recipe
 
 released = recipe("released", n_latents=2304, n_directions=49_152)
@@ -558,35 +559,45 @@ one that the parent lacks; but children drop some, and end with {found.parts_aft
 {found.parts_before:.1f}. BatchTopK fixes the mean over all rows, so more for one latent is less for another.""")
 
 # %% [markdown]
-# Figure 5.5 has one latent's tree, that of the latent of a middle size with most descendants among those with at least
-# two children.
+# Figure 5.5 has one latent's tree: of the latents of a middle size with at least two children, the one with most
+# descendants, but no more than ten of one size. The parts get names as above, from the entity latents that use them.
 
 # %%
 middle = family.of(family.sizes[len(family.sizes) // 2])
 children = torch.bincount(parent[parent >= 0], minlength=len(parent))
 splitting = middle[children[middle] >= 2]
 roots = [split_tree(whole, family, int(family.size[i]), int(family.latent[i])) for i in splitting.tolist()]
-tree = max(roots, key=lambda root: len(list(root.walk())), default=None)
+sizes_of = [Counter(node.size for node in root.walk()) for root in roots]
+small_ones = [(sum(n.values()), i) for i, n in enumerate(sizes_of) if max(n.values()) <= 10]
+tree = roots[max(small_ones)[1]] if small_ones else None
+
+# %%
+from canonlib.meta import name_meta_latents
+
+use = (meta_activations(whole, base) > 0)[mine]
+called = name_meta_latents(use, truth, labels, entity[mine], groups=metastage.kinds()[entity[mine]])
+short = {n.meta_latent: n.fact.partition("=")[2] if n.beyond_chance else f"m{n.meta_latent}" for n in called}
 
 # %% tags=["hide-input"]
 from canonlib.viz.training import Part
 
 if tree is not None:
-    saes, columns, places = run.family("batchtopk-entities").saes(), {}, {}
+    columns, places = {}, {}
     for node in tree.walk():
         column = columns.setdefault(node.size, [])
         for child in node.children:
             places[child.size, child.latent] = len(column)
-        added = ", ".join(f"+{m}" for m in node.added[:3]) + (" ..." if len(node.added) > 3 else "")
+        added = ", ".join(f"+{short[m]}" for m in node.added[:2]) + (" ..." if len(node.added) > 2 else "")
         hover = f"{node.size} latents, number {node.latent}<br>meta-latents {list(node.parts)}<br>added {list(node.added)}, dropped {list(node.dropped)}"
         area = 1 / max(1, sum(n.size == node.size for n in tree.walk()))
         column.append(Part(added or "=", area, places.get((node.size, node.latent)), hover))
-    display(viz.splitting_tree(columns, title="A latent splits: the meta-latents that each child adds",
+    display(viz.splitting_tree(columns, title="A latent splits: the meta-latents that each child adds", aside=True,
                                alt="Tree of a latent's descendants in larger SAEs"))  # fmt: skip
 
 # %% [markdown]
 # **Figure 5.5.** A latent (left) and its descendants in larger SAEs, each joined to its parent. The labels are the
-# meta-latents (by number) that a latent has and its parent lacks; "=" where there is none. Hover for all of them.
+# meta-latents that a latent has and its parent lacks, two at most, by the value of the fact that names them or by number;
+# "=" where there is none. Hover for all of them.
 
 # %% [markdown]
 # ## Meta-latents read text
@@ -746,7 +757,7 @@ it explains {over_live:.0%}. {
 # are active on it, and how strongly? Write equation {eq}`eq-meta-activation` once more, and give all activations, zeros
 # too. (Any other city with a latent will do as well.)
 
-# %%
+# %% tags=["nbval-check-output"]
 choice = next((c.name for c in table.cities() if c.name in own and c.name not in {city, *towns}), city)
 row = base.W_dec.detach()[own[choice]]  # [d_model]
 answer_5_1 = None  # yours: a tensor [n_meta]
@@ -778,7 +789,7 @@ solution
 # *Easy, 5 minutes.* How many parts of the same city's latent have a name ($q$ below 0.05), and how many of these names are
 # true of it? And where a name is not true, is the part's second-best fact?
 
-# %%
+# %% tags=["nbval-check-output"]
 found = decompose(meta, own[choice], base)
 answer_5_2 = None  # yours: (parts with a name, names that are true)
 exercises.check_named_parts(answer_5_2, found.meta_latents, names, table.facts(choice))
@@ -825,7 +836,7 @@ named or not, as anything has.""")
 # part: some single $u_m$ points nearly where it does. Or it can **resist**: the parts leave most of it over. Find the latent
 # that leads by each. Then say why neither shows that the latent is atomic.
 
-# %%
+# %% tags=["nbval-check-output"]
 rebuilt = b + A @ W_dec  # of every direction
 answer_5_3 = None  # yours: (most like one part, resists most), as latents' numbers
 exercises.check_least_composed(answer_5_3, mine, directions[mine], rebuilt[mine], W_dec)
@@ -867,7 +878,7 @@ latents that resist all of them.""")
 # number meaningless? Then take `few`, 200 rows, of which a meta-SAE was trained on the first 160. What share of the variance
 # of the other 40 does it explain? How many rows per meta-latent did it have, and how many has the paper's?
 
-# %%
+# %% tags=["nbval-check-output"]
 from canonlib.meta import MetaConfig
 
 dealt = torch.randperm(len(live), generator=torch.Generator().manual_seed(seed))

@@ -114,7 +114,7 @@ dictionary_learning {timed[0]["versions"]["dictionary-learning"]}, overcomplete 
 # %% [markdown]
 # Table 1 has the same as numbers.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-check-output"]
 viz.table(rows, {
     "shape": ("shape", ""), "ours": ("ours, ms", ".0f"), "peer": ("fastest peer ×", ".1f"), "who": ("which", ""),
     "cpu": ("in CPU time ×", ".1f"), "saelens": ("SAELens ×", ".1f"), "memory": ("its memory ×", ".1f"), "mib": ("ours, MiB", ".0f"),
@@ -197,7 +197,7 @@ method: at these learning rates our final error is {min(gain):.0%} to {max(gain)
 #
 # The {term}`auxiliary loss` gives {term}`dead latents <dead latent>` the remaining error to explain. It needs their pre-activations, so a step with many dead latents costs more, for everyone: Table 2.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-check-output"]
 revived = read("-aux")
 viz.table([
     {"shape": shape(r), "dead": r["contestants"]["canonlib"]["dead"][0]}
@@ -214,7 +214,7 @@ viz.table([
 # All {term}`insertion effects <insertion effect>` of a pair of SAEs come from one pass over the data, by {eq}`eq-insertion-effect`. Table 3 has the times. What can it be measured against? Downwards against encoding the data with both SAEs, which nobody can do without. Upwards against the obvious way, one stitched SAE for each latent, run on all the data; that takes so long that we time very few latents and multiply.
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-check-output"]
 def stored(pattern: str) -> list[dict]:
     """The results of one benchmark, the smallest first."""
     runs = [json.loads(p.read_text()) for p in Path(results).glob(pattern)]
@@ -237,7 +237,7 @@ viz.table(effects, {"pair": ("pair", ""), "d": ("d_model", ""), "tokens": ("toke
 #
 # Comparing two dictionaries means a product of every direction with every other (Table 4). It is made in blocks, so that memory holds one block of it; the floor is that product alone, and scikit-learn's brute-force neighbours are the tool at hand.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-check-output"]
 similar = [
     {"pair": f"{r['shape']['a']:,} in {r['shape']['b']:,}", "d": r["shape"]["d_model"],
      "seconds": r["seconds_median"]["canonlib"], "floor": r["over_floor"], "sklearn": r["sklearn_over_canonlib"],
@@ -251,7 +251,7 @@ viz.table(similar, {"pair": ("dictionaries", ""), "d": ("d_model", ""), "seconds
 #
 # And a {term}`path` between two SAEs (Table 5). One pass over the data makes a {term}`pool` of both SAEs' latents: how much any two do the same on the same tokens, {eq}`eq-pool`. From it follow the error at every point of a path and the greedy order of its moves. The loop would build and evaluate the stitched SAE at every point, for a greedy order with every move that is left; its time is extrapolated from a few points, and ours includes the pool.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-check-output"]
 walked = [
     {"pair": f"{r['shape']['small']:,} → {r['shape']['large']:,}", "d": r["shape"]["d_model"], "tokens": r["shape"]["tokens"],
      "moves": r["moves"], "pool": r["seconds_median"]["pool"], "walk": r["seconds_median"]["walk"],
@@ -269,7 +269,7 @@ viz.table(walked, {"pair": ("pair", ""), "d": ("d_model", ""), "tokens": ("token
 #
 # Table 6 is about a {term}`meta-SAE` at the paper's scale, 2,304 meta-latents on 49,152 decoder directions of 768 coordinates in batches of 16,384, against SAELens's own trainer on the same SAE, from the same start and with the same batches: in float32, and under bfloat16 autocast, which is how SAEBench's `meta_structure` trains. The decoder is made up (sums of four of a tenth as many hidden directions, with noise).
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-check-output"]
 scale = [json.loads(p.read_text()) for p in sorted(Path(results).glob("meta-train-*.json"))]
 names = {"canonlib": "canonlib", "saelens": "SAELens", "saelens_autocast": "SAELens, bfloat16"}
 speeds = [
@@ -301,7 +301,7 @@ variance explained of {b["variance_explained"]["canonlib"]:.3f} against {b["vari
 # %% [markdown]
 # SAEBench's `meta_structure` reports one number, the variance of the decoder explained in sample by a meta-SAE of a quarter of its size. In Table 7 its own code and `recipe("saebench")` take turns on the same decoders: the base SAE of [chapter 5](05-meta-saes.ipynb), and a made-up one. Batches of 1,024 are small, and what a step costs beside its products weighs more.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-check-output"]
 trained = [json.loads(p.read_text()) for p in sorted(Path(results).glob("meta-structure-*.json"))]
 trained.sort(key=lambda r: (r["decoder"]["n_latents"], not r["saebench_autocast"]))
 found = [
@@ -333,7 +333,7 @@ viz.say(f"""The means differ by {max(gaps):.3f} at most, {
 #
 # How long does a reader of [the explorer](explorer.md) wait when the SAE is large? Table 8 opens one of a made-up SAE from a folder, each time in a fresh Chromium. The *first view* is over when a latent's page shows its parts and its texts; a *search* goes through all latents, from the words to the sorted list, and *shown* is from the key that was pressed to the picture of the list.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-check-output"]
 walks = [json.loads(p.read_text()) for p in sorted(Path(results).glob("explorer-*.json"))]
 told = [
     {"n": r["n_latents"], "mb": r["bytes"] / 1e6, "files": r["n_files"], "write": r["write_seconds"],
@@ -349,6 +349,24 @@ viz.table(told, {"n": ("latents", ","), "mb": ("MB on disk", ".0f"), "files": ("
 
 # %% [markdown]
 # **Table 8.** The explorer of a large SAE: what it takes on disk and to write, and what a reader waits for. The index is read once, by the first search of a visit or while the first page is being read.
+
+# %% [markdown]
+# ## The chapters, from nothing
+#
+# In Colab or on Binder you open one chapter and have no SAEs yet. The chapter then trains those that it needs, and computes what its sentences rest on. Table 9 has what that takes, and what the chapter takes when it finds all of it in the store, as in a clone after `make book`.
+
+# %% tags=["hide-input", "nbval-check-output"]
+cold = json.loads((Path(results) / "cold-chapters.json").read_text())
+runs = [
+    {"chapter": name, "minutes": both["empty"]["seconds"] / 60, "seconds": both["filled"]["seconds"],
+     "memory": max(one["memory_mib"] for one in both.values())} for name, both in cold["chapters"].items()
+]  # fmt: skip
+viz.table(runs, {"chapter": ("chapter", ""), "minutes": ("from nothing, min", ".1f"), "seconds": ("store filled, s", ".0f"),
+                 "memory": ("memory, MiB", ",")})  # fmt: skip
+
+# %% tags=["remove-input"]
+viz.say(f"""**Table 9.** Each chapter alone on {cold["machine"]["cores"]} cores, without a GPU: from an empty store and with a filled one; and the
+most memory that its kernel held (training runs in processes beside it).""")
 
 # %% [markdown]
 # ## Doubt

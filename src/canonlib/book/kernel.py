@@ -21,12 +21,13 @@ _TELL_MEMORY = (
 
 
 @contextmanager
-def own_kernel(scratch: Path) -> Iterator[str]:
+def own_kernel(scratch: Path, threads: int | None = 1) -> Iterator[str]:
     """Put a kernel description that starts ``sys.executable`` first on Jupyter's path; yields its name.
 
     A ``python3`` kernel that the user has installed for all environments would otherwise win. The kernel gets a
     fixed hash seed, one thread (the last bits of a sum depend on their number; and kernels side by side that each take
-    every core slow one another down far more than they gain), no progress bars, no IPython profile and no history.
+    every core slow one another down far more than they gain; None leaves the number to torch), no progress bars, no
+    IPython profile and no history.
     """
     folder = scratch / "jupyter" / "kernels" / KERNEL
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,8 +35,8 @@ def own_kernel(scratch: Path) -> Iterator[str]:
             "--IPKernelApp.log_level=40"]  # fmt: skip
     if os.name == "posix":
         argv.append(f"--IPKernelApp.exec_lines={_TELL_MEMORY.format(path=str(scratch / MEMORY))}")
-    env = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "IPYTHONDIR": str(scratch / "ipython"),
-           "CANONLIB_PROGRESS": "0"}  # fmt: skip
+    env = {"PYTHONHASHSEED": "0", "IPYTHONDIR": str(scratch / "ipython"), "CANONLIB_PROGRESS": "0"}
+    env |= {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     spec = {"argv": argv, "display_name": "Python 3", "language": "python", "env": env}
     (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     before = os.environ.get("JUPYTER_PATH")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from canonlib.book import crosslinks
-from canonlib.book.apidocs import CanonNames, CanonRoom, leave_mocked, plain_docstring
+from canonlib.book.apidocs import CanonNames, CanonRoom, leave_mocked, no_type, plain_docstring
 from canonlib.book.explorerpage import CanonExplorer, copy_explorer
 from canonlib.book.mime import CircuitsVisMime, PlotlyMime
 from canonlib.book.pages import CanonCiting, CanonStatus
@@ -138,6 +138,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("html-page-context", _page_files)
     app.connect("html-page-context", _drop_thebe, priority=990)
     app.connect("html-page-context", mend_source_links)
+    app.connect("autodoc-process-docstring", no_type, priority=400)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("builder-inited", crosslinks.find)
     app.connect("env-get-updated", crosslinks.changed)

@@ -24,7 +24,8 @@ MARKS = {
 }
 
 
-def _cells(claim: Claim) -> tuple[str, str, str, str]:
+def cells(claim: Claim) -> tuple[str, str, str, str]:
+    """What stands in a claim's row, in the order of ``HEADERS``."""
     paper = f"{claim.paper} ({claim.source})" if claim.paper else "—"
     ours = claim.ours + (f" ({claim.reason})" if claim.reason and claim.ours else claim.reason)
     return claim.sentence, paper, ours, MARKS[claim.verdict]
@@ -32,7 +33,7 @@ def _cells(claim: Claim) -> tuple[str, str, str, str]:
 
 def markdown(claims: Iterable[Claim]) -> str:
     """A Markdown table, one row for each claim."""
-    rows = [HEADERS, ("---",) * len(HEADERS), *(_cells(c) for c in claims)]
+    rows = [HEADERS, ("---",) * len(HEADERS), *(cells(c) for c in claims)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n"
 
 
@@ -42,7 +43,7 @@ def rich_table(claims: Iterable[Claim]) -> Table:
 
     out = Table(*HEADERS, title="Claims", show_lines=True)
     for claim in claims:
-        out.add_row(*_cells(claim))
+        out.add_row(*cells(claim))
     return out
 
 

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from canonlib.claims import Claim
-from canonlib.claims.table import HEADERS, MARKS, _cells, markdown
+from canonlib.claims.table import HEADERS, MARKS, cells, markdown
 
 
 class Say:
@@ -109,7 +109,7 @@ class ClaimsTable:
         kind = claim.verdict.split()[0]
         row = "".join(
             f'<td role="cell" data-label="{escape(name)}">{escape(text)}</td>'
-            for name, text in zip(HEADERS, _cells(claim), strict=True)
+            for name, text in zip(HEADERS, cells(claim), strict=True)
         )
         return f'<tr role="row" class="canon-claim-{kind}">{row}</tr>'
 

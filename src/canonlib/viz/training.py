@@ -115,11 +115,12 @@ def frontier_figure(curves: Mapping[str, Curve], *, title: str, y: str, colors: 
     return figure
 
 
-def splitting_tree(columns: Mapping[int, Sequence[Part]], *, title: str, alt: str = "",
+def splitting_tree(columns: Mapping[int, Sequence[Part]], *, title: str, alt: str = "", aside: bool = False,
                    height: int = 540) -> go.Figure:  # fmt: skip
     """The parts of a class at several dictionary sizes, left to right: a dot for each latent, its area the share.
 
-    ``columns`` maps a size to its parts; a line joins a part to its parent in the column before. Raises
+    ``columns`` maps a size to its parts; a line joins a part to its parent in the column before. Labels stand above
+    their dots, or ``aside``, to the right of them. Raises
     ``ConfigError`` for no parts and for a parent that is not there.
     """
     sizes = sorted(columns)
@@ -144,13 +145,13 @@ def splitting_tree(columns: Mapping[int, Sequence[Part]], *, title: str, alt: st
         parts = columns[size]
         figure.add_scatter(
             x=[at] * len(parts), y=heights[at], mode="markers+text", text=[part.label for part in parts],
-            textposition="top center", textfont={"size": 12}, cliponaxis=False,
+            textposition="middle right" if aside else "top center", textfont={"size": 12}, cliponaxis=False,
             marker={"color": color, "opacity": 1, "line": {"width": 1, "color": "white"},
                     "size": [8 + 22 * max(part.share, 0) ** 0.5 for part in parts]},
             customdata=[part.hover or part.label for part in parts], hovertemplate="%{customdata}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(tickvals=list(range(len(sizes))), ticktext=[f"{size:,}" for size in sizes], showgrid=False,
-                        range=[-0.4, len(sizes) - 0.6], zeroline=False)  # fmt: skip
+                        range=[-0.4, len(sizes) - (0.1 if aside else 0.6)], zeroline=False)  # fmt: skip
     figure.update_yaxes(visible=False, range=[-0.02, 1.06])
     figure.update_layout(margin={"l": 24})
     return figure
