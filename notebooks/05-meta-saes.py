@@ -587,7 +587,7 @@ if tree is not None:
         column = columns.setdefault(node.size, [])
         for child in node.children:
             places[child.size, child.latent] = len(column)
-        added = ", ".join(f"+{short[m]}" for m in node.added[:2]) + (" ..." if len(node.added) > 2 else "")
+        added = "".join(f"+{short[m]}" for m in node.added[:1]) + (" ..." if len(node.added) > 1 else "")
         hover = f"{node.size} latents, number {node.latent}<br>meta-latents {list(node.parts)}<br>added {list(node.added)}, dropped {list(node.dropped)}"
         area = 1 / max(1, sum(n.size == node.size for n in tree.walk()))
         column.append(Part(added or "=", area, places.get((node.size, node.latent)), hover))
@@ -596,8 +596,8 @@ if tree is not None:
 
 # %% [markdown]
 # **Figure 5.5.** A latent (left) and its descendants in larger SAEs, each joined to its parent. The labels are the
-# meta-latents that a latent has and its parent lacks, two at most, by the value of the fact that names them or by number;
-# "=" where there is none. Hover for all of them.
+# meta-latents that a latent has and its parent lacks, by the value of the fact that names them or by number; one alone,
+# dots for more, "=" where there is none. Hover for all of them.
 
 # %% [markdown]
 # ## Meta-latents read text

@@ -137,12 +137,18 @@ viz.claim_box(claim(run, "meta-facts"))
 # %% tags=["hide-input"]
 from canonlib.world.match import match_facts
 
+
+def first_name(label):
+    """One of the names of facts that hold of the same entities, where there is room for one."""
+    return label.split(TWINS)[0]
+
+
 matched = match_facts(uses, truth)
 chosen = used[:12]
 columns = list(dict.fromkeys(column_of[n.fact] for n in chosen))
 values = matched.f1[[n.meta_latent for n in chosen]][:, columns]
 viz.fact_heatmap(
-    values.float().numpy(), [f"m{n.meta_latent}" for n in chosen], [labels[i] for i in columns], low=0.0, unit="F1",
+    values.float().numpy(), [f"m{n.meta_latent}" for n in chosen], [first_name(labels[i]) for i in columns], low=0.0, unit="F1",
     title="Which fact does each meta-latent fit?", alt="Heatmap of F1 of twelve meta-latents with the facts naming them",
 )  # fmt: skip
 
@@ -238,11 +244,8 @@ said_by = {
 }
 palette = {"meta-latents": viz.META, metatruth.ORACLE: viz.TRUTH, others[1]: viz.SMALL}
 viz.truth_figure(
-    lists, colors=palette, title="With the truth in hand, parts say more, and more of it is true"
-    if said_by["meta-latents"] < said_by[metatruth.ORACLE] and min(
-        oracle.precision.mean - ours.precision.mean for ours, oracle in zip(lists["meta-latents"], lists[metatruth.ORACLE])
-    ) > 0
-    else "What parts say, and how much of it is true",
+    lists, colors=palette,
+    title=f"Told the truth, {k} parts would say {said_by[metatruth.ORACLE] / said_by['meta-latents']:.1f} times as much",
     alt="Precision against recall of the names of parts: meta-latents and the oracle at four k, other lists at one",
 )  # fmt: skip
 
@@ -348,8 +351,9 @@ ends = [
 ]
 most = sum(readable[fact] >= 0.8 for fact in probed) > len(probed) / 2
 marked = [*ends, max((f for f in found if readable[f] == readable[f]), key=lambda f: found[f])]
+as_points = [{first_name(fact): value for fact, value in told.items()} for told in (readable, found, seeds_named)]
 viz.fate_scatter(
-    readable, found, seeds_named, marked=marked, title="Most facts that name no part can be read off the directions (AUC above 0.8)"
+    *as_points, marked=[first_name(fact) for fact in marked], title="Most facts that name no part can be read off the directions (AUC above 0.8)"
     if most else "Which facts name a part, and which can be read at all",
     alt=f"Scatter of facts: AUC of a probe against the best F1 of a meta-latent; {len(never)} of {len(found)} are never a name",
 )  # fmt: skip

@@ -22,7 +22,7 @@ def share_above(values: Mapping[str, ArrayLike], *, cut: float, title: str, x: s
     """For each named set of ``values`` (``[n]``, none above 1), the share above every cut from ``low`` to 1.
 
     A dashed vertical line stands at ``cut``. The highest and the lowest curve there are coloured and labelled with
-    their share, ``controls`` are dashed and labelled where half of their values lie above, the others are thin and
+    their share, ``controls`` are dashed and labelled where a fifth of their values lie above, the others are thin and
     grey. Raises ``ConfigError`` when there is nothing but controls.
     """
     real = [name for name in values if name not in controls]
@@ -41,8 +41,8 @@ def share_above(values: Mapping[str, ArrayLike], *, cut: float, title: str, x: s
         figure.add_scatter(x=grid, y=share, mode="lines", name=name, line=line,
                            hovertemplate=f"{name}<br>above %{{x:.2f}}: %{{y:.0%}}<extra></extra>")  # fmt: skip
         if name in controls:
-            half = int((share > 0.5).sum())
-            figure.add_annotation(x=float(grid[half]) if half < len(grid) else 1.0, y=0.5, text=name, showarrow=False,
+            low_end = int((share > 0.2).sum())  # where the labels of the highest and the lowest curve do not come
+            figure.add_annotation(x=float(grid[low_end]) if low_end < len(grid) else 1.0, y=0.2, text=name, showarrow=False,
                                   xanchor="left", xshift=8, font={"color": CONTROL, "size": 13})  # fmt: skip
     figure.add_vline(x=cut, line={"color": CONTROL, "dash": "dash", "width": 1.5})
     # Curves fall to the right: below the lowest and left of the cut nothing is drawn, nor above the highest and right.

@@ -44,7 +44,7 @@ def truth_figure(lists: Mapping[str, Sequence[Said]], *, title: str, colors: Map
         figure.add_scatter(
             x=_values(known, "recall"), y=_values(known, "precision"), name=name,
             mode="lines+markers+text" if several else "markers", text=[p.label for p in known],
-            textposition="bottom right" if color == META else "top left", textfont={"size": 12, "color": legible(color)},
+            textposition="top right", textfont={"size": 12, "color": legible(color)},
             line={"color": color, "width": 2}, marker={"color": color, "size": 9 if several else 8,
                                                             "symbol": "circle" if several else next(symbols)},
             error_x={"array": _half(known, "recall"), "color": color, "thickness": 1},
@@ -81,9 +81,11 @@ def fate_scatter(readable: Mapping[str, float], found: Mapping[str, float], seed
             hovertemplate="%{customdata}<extra></extra>",
         )  # fmt: skip
     for fact in marked:
-        # Towards the middle and up, at the end of a thin line: beside a dot, the label would lie on its neighbours.
+        # At the end of a thin line, for dots lie close: most facts are read well, so to the right there is room below alone.
         right = readable[fact] > 0.8
-        figure.add_annotation(x=readable[fact], y=found[fact], text=fact, ax=-40 if right else 40, ay=-40, font={"size": 12},
+        below = right and found[fact] < 0.35
+        figure.add_annotation(x=readable[fact], y=found[fact], text=fact, ax=-40 if right else 40, ay=45 if below else -40,
+                              font={"size": 12},
                               arrowhead=0, arrowwidth=1, arrowcolor=CONTROL, standoff=5)  # fmt: skip
     legend_below(figure)
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from canonlib.errors import ConfigError
-from canonlib.viz.figures import as_float, new_figure
+from canonlib.viz.figures import as_float, legend_below, new_figure
 from canonlib.viz.template import CONTROL, HEIGHT, META
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def paired_dots(values: ArrayLike, control: ArrayLike, *, title: str, x: str, y:
     for series, label, paint in ((c, control_name, CONTROL), (v, name, color)):
         figure.add_scatter(x=rank, y=series, name=label, mode="markers", marker={"color": paint, "size": 8},
                            text=texts, hovertemplate=f"%{{text}}<br>{label} %{{y:.2f}}<extra></extra>")  # fmt: skip
-        # Inside the plot, near the first item: beyond the dots there is no room on a phone.
-        figure.add_annotation(x=1, y=float(series[0]), text=f"<b>{label}</b>", showarrow=False, xanchor="left",
-                              xshift=8, yshift=10 if paint == color else -12, font={"color": paint})  # fmt: skip
+    figure.data[0].showlegend = False
     figure.update_yaxes(rangemode="tozero")
+    legend_below(figure)
     return figure
