@@ -184,32 +184,6 @@ def test_the_same_subject_gives_the_same_bytes(whole, tmp_path):
     assert all((tmp_path / "b" / p.name).read_bytes() == p.read_bytes() for p in (tmp_path / "a").iterdir())
 
 
-def test_an_older_explorer_is_replaced_and_nothing_else_is(whole, tmp_path):
-    site.write_explorer(whole, tmp_path / "out", progress=False)
-    (tmp_path / "out" / "data" / "latents-9.js").write_text("stale")
-    site.write_explorer(whole, tmp_path / "out", progress=False)
-    assert not (tmp_path / "out" / "data" / "latents-9.js").exists()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("kept")
-    with pytest.raises(ConfigError, match="holds no explorer"):
-        site.write_explorer(whole, tmp_path / "mine", progress=False)
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "kept"
-    assert {p.name for p in tmp_path.iterdir()} == {"out", "mine"}
-
-
-def test_a_failure_leaves_the_older_one(whole, tmp_path, monkeypatch):
-    made = site.write_explorer(whole, tmp_path / "out", progress=False)
-    before = made.n_bytes
-
-    def broken(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(site, "write_app", broken)
-    with pytest.raises(OSError, match="No space"):
-        site.write_explorer(whole, tmp_path / "out", progress=False)
-    assert made.n_bytes == before and {p.name for p in tmp_path.iterdir()} == {"out"}
-
-
 @pytest.mark.parametrize(("changes", "message"), [
     ({"names": ["one"]}, "names holds 1 names for 30"),
     ({"meta_names": ["one"]}, "meta_names holds 1 names for 10"),

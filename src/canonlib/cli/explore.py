@@ -45,9 +45,11 @@ def explore_command(
 
       canonlib explore mine --sae my-sae --meta my-meta-sae --smaller my-smaller-sae --texts documents.txt
     """
+    from canonlib.explore.folders import place_for
     from canonlib.explore.site import write_book_data, write_explorer
     from canonlib.store.files import folder_bytes
 
+    place_for(out, whole=not data_only)  # before minutes of work, and once more after it
     if data_only:
         import torch
 

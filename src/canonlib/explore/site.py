@@ -10,8 +10,7 @@ from __future__ import annotations
 import importlib.metadata as metadata
 import json
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import islice
@@ -21,6 +20,7 @@ from typing import Any
 import torch
 
 from canonlib.errors import ConfigError
+from canonlib.explore.folders import DATA, PARTS, replace
 from canonlib.explore.records import Record, Vocabulary, latent_records, measure, meta_records
 from canonlib.explore.subject import Subject
 from canonlib.store.files import folder_bytes, replace_atomically
@@ -31,9 +31,6 @@ CHUNK = 64
 """Records in one file."""
 N_TOKENS_INDEXED = 6
 """Tokens for which a latent is found."""
-DATA = "data"
-"""Folder of the data, beside the page."""
-PARTS = ("index.html", "explorer.css", "store.js", "search.js", "text.js", "graph.js", "views.js", "main.js")
 VUE = "trame_client/module/vue3-www/vue.global.js"
 """Where the wheel of trame-client keeps Vue 3 (MIT), as one script."""
 
@@ -60,36 +57,22 @@ class Site:
 def write_explorer(subject: Subject, folder: str | Path, progress: bool = True) -> Site:
     """Write the whole explorer of ``subject`` into ``folder``, whole or not at all; an older one there is replaced.
 
-    Raises ``ConfigError`` when ``folder`` holds something that is no explorer, or when the front-end library is not
-    installed, and ``OSError`` when the disk refuses.
+    Raises ``ConfigError`` when ``folder`` holds anything beside an explorer (see ``folders.place_for``), or when the
+    front-end library is not installed, and ``OSError`` when the disk refuses.
     """
 
     def fill(made: Path) -> None:
         write_data(subject, made / DATA, progress)
         write_app(made)
 
-    _replace(Path(folder), fill, mark="store.js")
+    replace(Path(folder), fill)
     return Site(Path(folder), subject.n_latents, subject.meta.n_latents)
 
 
 def write_book_data(subject: Subject, folder: str | Path, progress: bool = True) -> Path:
     """Write the data alone, for a book whose build adds the page; replaces, and raises ``ConfigError``, as ``write_explorer``."""
-    _replace(Path(folder), lambda made: write_data(subject, made, progress), mark="manifest.js")
+    replace(Path(folder), lambda made: write_data(subject, made, progress), whole=False)
     return Path(folder)
-
-
-def _replace(folder: Path, fill: Callable[[Path], None], mark: str) -> None:
-    """Fill a folder beside ``folder`` and put it in its place, if what is there has the file ``mark`` or nothing."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / mark).is_file())):
-        raise ConfigError(f"{folder} is there and holds no explorer: give another folder, or remove it first.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        made = Path(scratch) / "made"
-        made.mkdir()
-        fill(made)
-        if folder.exists():
-            folder.rename(Path(scratch) / "old")
-        made.rename(folder)
 
 
 def write_app(folder: Path) -> None:
