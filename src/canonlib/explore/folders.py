@@ -17,7 +17,10 @@ from pathlib import Path
 
 from canonlib.errors import ConfigError
 
-PARTS = ("index.html", "explorer.css", "store.js", "search.js", "text.js", "graph.js", "views.js", "main.js")
+PARTS = (
+    "index.html", "explorer.css", "store.js", "search.js", "text.js", "address.js", "labels.js", "help.js", "reading.js",
+    "graph.js", "latent.js", "meta.js", "walk.js", "results.js", "list.js", "home.js", "keys.js", "main.js",
+)  # fmt: skip
 """What the page is made of, beside Vue and the data."""
 DATA = "data"
 """Folder of the data, beside the page."""
@@ -25,8 +28,9 @@ GENERATOR = '<meta name="generator" content="canonlib explore">'
 """Says in ``index.html`` who wrote the page."""
 BEGINNING = 'canonData("manifest",'
 """How ``manifest.js`` begins."""
-_PAGE = frozenset({*PARTS, "vue.js"})
-_PIECE = re.compile(r"(?:(?:latents|metas)-\d+|manifest|index|metas|tokens)\.js")
+_FORMER = ("views.js",)
+_PAGE = frozenset({*PARTS, *_FORMER, "vue.js"})
+_PIECE = re.compile(r"(?:(?:latents|metas)-\d+|manifest|index|metas|tokens|dead)\.js")
 _ENDING = ".making"
 
 
