@@ -36,7 +36,7 @@ TYPE = """query => new Promise(done => {
     ? requestAnimationFrame(() => done(performance.now() - began)) : requestAnimationFrame(look);
   look();
 })"""
-QUERIES = ("einstein", "token:berlin", "raises:physicist", "latent", "a", "4711", "in the city", "zzzz")
+QUERIES = ("einstein", "token:berlin", "raises:physicist", "part:rome", "latent", "a", "4711", "in the city", "zzzz")
 
 
 def arguments() -> argparse.Namespace:
@@ -85,7 +85,8 @@ def made_up_subject(args: argparse.Namespace) -> Subject:
     config = MetaConfig(n_latents=args.meta, k=4.0, steps=60, batch_size=4_096, seed=0)
     words = list(corpus.token_ids())
     names = [f"{words[j % len(words)]} {j // len(words)}" if j % 2 else "" for j in range(args.latents)]
-    return Subject(f"{args.latents:,} made-up latents", sae, train_meta_sae(sae, config), lm=lm, names=names,
+    parts = [words[-m % len(words)] if m % 2 else "" for m in range(args.meta)]
+    return Subject(f"{args.latents:,} made-up latents", sae, train_meta_sae(sae, config), lm=lm, names=names, meta_names=parts,
                    texts=Texts(split, documents, words, spaced=True), start=range(12))  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def browse(folder: Path, n: int, rounds: int) -> dict[str, Any]:
                 )
             )
             for query in QUERIES:
-                searches[query].append(tab.evaluate("q => Canon.search(q, 50).then(r => r.ms)", query))
+                searches[query].append(tab.evaluate("q => Canon.search(q).then(r => r.ms)", query))
                 shown[query].append(tab.evaluate(TYPE, query))
             version = browser.version
             browser.close()

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+from dataclasses import replace
 
 import pytest
 import torch
-from explorehelpers import HOSTILE, subject, texts
+from explorehelpers import HOSTILE, ragged, read, subject, texts
 from saehelpers import random_sae
-from typer.testing import CliRunner
 
-from canonlib.cli import app
 from canonlib.compare import nearest
 from canonlib.errors import ConfigError
+from canonlib.explore import about, data, records, site
 from canonlib.explore import firings as rooms
-from canonlib.explore import own, records, site
 from canonlib.explore.firings import contexts, firings, handed_on
+from canonlib.explore.folders import PARTS
 from canonlib.explore.subject import Smaller
 from canonlib.meta import decompose, meta_activations, readings, users
 from canonlib.stitch import classify, insertion_effects
@@ -36,12 +33,6 @@ def told(whole):
     return latents, list(records.meta_records(whole, found, vocabulary)), vocabulary
 
 
-def read(path):
-    text = path.read_text(encoding="ascii")
-    assert text.startswith(f'canonData("{path.stem}",') and text.endswith(");\n")
-    return json.loads(text[len(f'canonData("{path.stem}",') : -3])
-
-
 def test_firings_are_the_active_entries(whole, monkeypatch):
     monkeypatch.setattr(rooms, "_ELEMENTS", 30 * 7)  # blocks of seven tokens
     x = whole.texts.split.activations
@@ -54,7 +45,8 @@ def test_firings_are_the_active_entries(whole, monkeypatch):
         torch.testing.assert_close(values, dense[rows, j])
 
 
-def test_firings_of_meta_latents_are_what_tokens_hand_to_them(whole):
+def test_firings_of_meta_latents_are_what_tokens_hand_to_them(whole, monkeypatch):
+    monkeypatch.setattr(rooms, "_COLUMNS", 3)
     x = whole.texts.split.activations
     shares = meta_activations(whole.meta, whole.sae) * whole.sae.W_dec.norm(dim=1, keepdim=True)
     found = handed_on(firings(whole.sae, x), shares)
@@ -65,10 +57,13 @@ def test_firings_of_meta_latents_are_what_tokens_hand_to_them(whole):
         torch.testing.assert_close(values, dense[rows, m])
 
 
-def test_contexts_are_the_strongest_tokens_each_of_another_document(whole):
-    split, documents = whole.texts.split, whole.texts.documents
+@pytest.mark.parametrize("read_from", [texts(), ragged()], ids=["full", "ragged"])
+def test_contexts_are_the_strongest_tokens_each_of_another_document(whole, read_from):
+    """And none goes on behind the end of its document, where token 0 is padding that no ragged document holds."""
+    split, documents, lengths = read_from.split, read_from.documents, read_from.lengths
     dense = whole.sae.encode(split.activations).detach()
-    for j, found in enumerate(contexts(firings(whole.sae, split.activations), split, documents)):
+    all_found = contexts(firings(whole.sae, split.activations), split, documents, 1, lengths)
+    for j, found in enumerate(all_found):
         grid = torch.zeros(documents.shape)
         grid[split.document, split.position] = dense[:, j]
         best = grid.max(1)
@@ -76,10 +71,30 @@ def test_contexts_are_the_strongest_tokens_each_of_another_document(whole):
         assert [c.document for c in found] == [d for d in order.tolist() if best.values[d] > 0]
         for c in found:
             first = max(1, int(best.indices[c.document]) - rooms.BEFORE)
-            span = slice(first, int(best.indices[c.document]) + rooms.AFTER + 1)
+            end = 16 if lengths is None else int(lengths[c.document])
+            span = slice(first, min(int(best.indices[c.document]) + rooms.AFTER + 1, end))
             assert c.tokens == documents[c.document, span].tolist()
+            assert lengths is None or 0 not in c.tokens
             assert c.activations == pytest.approx(grid[c.document, span].tolist())
             assert c.activations[c.peak] == pytest.approx(float(best.values[c.document]))
+
+
+def test_records_of_ragged_documents_hold_no_padding():
+    short = subject(texts=ragged())
+    vocabulary = records.Vocabulary()
+    told = list(records.latent_records(short, records.measure(short), vocabulary))
+    told += list(records.meta_records(short, records.measure(short), vocabulary))
+    assert sum(len(r["x"]) for r in told) > 100 and 0 not in vocabulary.numbers
+
+
+@pytest.mark.parametrize(("lengths", "message"), [
+    (torch.full((39,), 16), "for each of 40 documents"),
+    (torch.full((40,), 17), "a number from 0 to 16"),
+    (torch.full((40,), 15), "row 14 of the split stands behind the end"),
+])  # fmt: skip
+def test_lengths_that_do_not_suit_are_named(lengths, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(texts(), lengths=lengths)
 
 
 def test_texts_that_repeat_are_shown_once(whole):
@@ -108,7 +123,23 @@ def test_parts_and_users_are_those_of_decompose(whole, told):
     for m, record in enumerate(metas):
         found = users(whole.meta, whole.sae, m)
         assert [u[0] for u in record["u"]] == found.latents.tolist()
-        assert record["nu"] == len(found.latents)
+        assert [u[1] for u in record["u"]] == pytest.approx(found.activations.tolist(), rel=5e-3)
+
+
+def test_users_that_never_fire_here_are_marked(whole):
+    few = replace(whole.texts, split=whole.texts.split.take(torch.arange(4)))
+    fewer = subject(texts=few)
+    silent = ~(whole.sae.encode(few.split.activations) > 0).any(0)
+    told = list(records.meta_records(fewer, records.measure(fewer), records.Vocabulary()))
+    marked = {u[0] for r in told for u in r["u"] if len(u) == 3}
+    assert 0 < len(marked) < 30 and marked == set(silent.nonzero()[:, 0].tolist()) & {
+        u[0] for r in told for u in r["u"]
+    }
+    assert all(r["ns"] == sum(len(u) == 3 for u in r["u"]) for r in told)
+    bare = subject(texts=None)
+    assert all(
+        len(u) == 2 for r in records.meta_records(bare, records.measure(bare), records.Vocabulary()) for u in r["u"]
+    )
 
 
 def test_classes_and_neighbours_are_those_of_the_library(whole, told):
@@ -139,182 +170,162 @@ def test_latents_that_never_fired_in_training_have_no_parts(whole):
     half = subject(alive=alive)
     found = list(records.latent_records(half, records.measure(half), records.Vocabulary()))
     assert found[4]["p"] == [] and found[4]["r"] is None and found[5]["p"]
+    assert [r.get("z") for r in found] == [None] * 4 + [records.NEVER_FIRED] + [None] * 25
+
+
+def test_a_direction_of_length_zero_has_no_parts_for_another_reason():
+    sae = random_sae("jumprelu", 30, 12, dtype="float32")
+    with torch.no_grad():
+        sae.W_dec[7] = 0
+    empty = subject(sae=sae)
+    found = list(records.latent_records(empty, records.measure(empty), records.Vocabulary()))
+    assert found[7]["p"] == [] and found[7]["z"] == records.NO_DIRECTION and "z" not in found[6]
+
+
+def test_marks_say_true_not_true_or_not_in_the_table(whole, told):
+    """Names: currency=Euro (3), country=Germany (6), a hostile fact (9); true of odd latents: that and country=France."""
+    states = {3: 2, 6: 0, 9: 1}
+    for j, record in enumerate(told[0]):
+        if j % 2:
+            assert record["h"] == [states.get(m) for m, _ in record["p"]]
+        else:
+            assert "h" not in record
+    assert {s for r in told[0] for s in r.get("h", [])} == {None, 0, 1, 2}
+
+
+def test_evidence_has_the_f1_by_chance_and_the_owner_its_own(told):
+    assert told[1][3]["f"] == [1, 0.6, 0.5, 0.75, 0.03, 1, 0.25] and told[1][3]["a"] == 0.6
+    assert told[0][1]["ef"] == 0.75 and "ef" not in told[0][2]
 
 
 def test_what_is_not_given_is_left_out():
     bare = subject(texts=None, smaller=(), names=(), meta_names=(), truth=None)
     found = records.measure(bare)
     assert set(next(records.latent_records(bare, found, records.Vocabulary()))) == {"n", "p", "r"}
-    assert set(next(records.meta_records(bare, found, records.Vocabulary()))) == {"n", "u", "nu"}
+    assert set(next(records.meta_records(bare, found, records.Vocabulary()))) == {"n", "u", "ns"}
 
 
-def test_an_sae_that_cannot_be_stitched_has_no_classes(whole):
-    competing = subject(smaller=[Smaller(random_sae("topk", 16, 12, dtype="float32"), "16")])
-    assert "k" not in next(records.latent_records(competing, records.measure(competing), records.Vocabulary()))
+@pytest.mark.parametrize(("changes", "reason"), [
+    ({"smaller": [Smaller(random_sae("topk", 16, 12, dtype="float32"), "16")]}, "compete for places"),
+    ({"texts": None}, "it takes texts to measure"),
+    ({"smaller": ()}, ""),
+])  # fmt: skip
+def test_where_there_are_no_classes_the_reason_is_told(changes, reason):
+    without = subject(**changes)
+    found = records.measure(without)
+    assert "k" not in next(records.latent_records(without, found, records.Vocabulary()))
+    assert reason in found.unclassed and bool(reason) == bool(found.unclassed)
 
 
 def test_files_hold_the_records_and_no_tag(whole, told, tmp_path):
     made = site.write_explorer(whole, tmp_path / "out", progress=False)
-    data = made.folder / "data"
-    assert all(b"<" not in p.read_bytes() for p in data.iterdir())
-    assert read(data / "latents-0.js") == told[0]
-    assert read(data / "metas-0.js") == told[1]
-    manifest = read(data / "manifest.js")
+    folder = made.folder / "data"
+    assert all(b"<" not in p.read_bytes() for p in folder.iterdir())
+    assert read(folder / "latents-0.js") == told[0]
+    assert read(folder / "metas-0.js") == told[1]
+    manifest = read(folder / "manifest.js")
     assert (manifest["n_latents"], manifest["n_meta"], manifest["title"]) == (30, 10, "A test & <b>more</b>")
-    tokens = read(data / "tokens.js")
+    assert (manifest["unit"], manifest["n_tokens"], manifest["book"]) == ("tokens", 600, "")
+    tokens = read(folder / "tokens.js")
     assert tokens == [whole.texts.words[t] for t in told[2].numbers]
     assert set(HOSTILE) <= set(tokens)
-    index = read(data / "index.js")
-    assert index["names"] == list(whole.names)
-    assert [f[0] for f in told[0][3]["f"]] == index["facts"][3]
-    assert {p.name for p in made.folder.iterdir()} == {*site.PARTS, "vue.js", "data"}
+    assert {p.name for p in made.folder.iterdir()} == {*PARTS, "vue.js", "data"}
     assert made.n_bytes == sum(p.stat().st_size for p in made.folder.rglob("*") if p.is_file())
 
 
+def test_latents_are_found_by_facts_that_are_true_detected_or_the_names_of_parts(whole, told, tmp_path):
+    data.write_data(whole, tmp_path, progress=False)
+    index = read(tmp_path / "index.js")
+    assert index["names"] == list(whole.names) and index["scores"][:3] == [None, 0.51, 0.52]
+    assert index["facts"] == [[1, 2] if j % 2 else [] for j in range(30)]
+    assert index["detects"] == [[j % 2] for j in range(30)]
+    assert index["parts"] == [[m for m, _ in r["p"] if m in (3, 6, 9)] for r in told[0]]
+    assert [[index["words"][w] for w in row] for row in index["raises"]] == [r.get("w", [])[:6] for r in told[0]]
+
+
+def test_meta_latents_are_listed_with_their_users_by_name(whole, told, tmp_path):
+    data.write_data(whole, tmp_path, progress=False)
+    for listed, record in zip(read(tmp_path / "metas.js"), told[1], strict=True):
+        named = [whole.names[u[0]] for u in record["u"] if whole.names[u[0]]]
+        assert listed["u"] == list(dict.fromkeys(named))[:6] and listed["nu"] == len(record["u"])
+        assert listed.get("a") == record.get("a") and listed["n"] == record["n"]
+
+
+def test_dead_latents_are_listed_for_the_keys(tmp_path):
+    alive = torch.ones(30, dtype=torch.bool)
+    alive[[4, 9]] = False
+    data.write_data(subject(alive=alive), tmp_path / "some", progress=False)
+    assert read(tmp_path / "some" / "dead.js") == [4, 9]
+    assert read(tmp_path / "some" / "manifest.js")["n_alive"] == 28
+    data.write_data(subject(), tmp_path / "unknown", progress=False)
+    assert not (tmp_path / "unknown" / "dead.js").exists()
+    assert read(tmp_path / "unknown" / "manifest.js")["n_alive"] is None
+
+
+def test_the_fingerprint_tells_these_saes_from_others(whole):
+    mine = about.fingerprint(whole)
+    assert mine == about.fingerprint(subject(names=(), texts=None, smaller=())) and len(mine) == about.DIGITS
+    other = subject()
+    with torch.no_grad():
+        other.sae.b_enc[3] += 1e-6
+    assert about.fingerprint(other) != mine
+    other = subject()
+    with torch.no_grad():
+        other.meta.sae.W_dec[0, 0] += 1e-6
+    assert about.fingerprint(other) != mine
+
+
+def test_the_start_page_says_what_it_was_made_from(whole):
+    alive = torch.arange(30) > 4
+    sae = random_sae("jumprelu", 30, 12, dtype="float32", metadata={
+        "model_name": "a-model", "hook_name": "a-hook", "training_architecture": "batchtopk"})  # fmt: skip
+    some = subject(sae=sae, alive=alive)
+    told = dict(about.provenance(some, records.measure(some)))
+    assert told["SAE"] == "BatchTopK (kept as JumpReLU), 30 latents in 12 dimensions"
+    assert told["read from"] == "a-model at a-hook"
+    assert told["never fired in training"] == "5 of 30 latents"
+    assert told["measured on"] == "600 tokens in 40 pieces of text"
+    assert told["compared with"] == "smaller SAEs of 8, 16 latents"
+    parts = sum(len(decompose(some.meta, j, some.sae)) for j in range(5, 30)) / 25
+    assert told["parts of a latent"] == f"{parts:.1f} on average"
+    share = 100 * some.meta.report.variance_explained
+    assert f"explains {share:.0f}% of the variance" in told["meta-SAE"] and "k = 2" in told["meta-SAE"]
+    bare = subject(texts=None, smaller=())
+    assert {"measured on", "silent there", "compared with", "read from"}.isdisjoint(
+        dict(about.provenance(bare, records.measure(bare)))
+    )
+    silent = ~(some.sae.encode(some.texts.split.activations) > 0).any(0)
+    assert told["silent there"] == f"{int(silent.sum())} of 30 latents"
+
+
+def test_examples_are_plain_words_and_never_hostile(whole, told):
+    start = [told[0][j] for j in (4, 13, 21)]
+    tokens = [whole.texts.words[t] for t in told[2].numbers]
+    found = about.examples(start, whole, tokens)
+    assert found[0] == "שלום" or not set(found) & set(HOSTILE)
+    assert "country=France" in found and not any("<" in example or " " in example for example in found)
+    assert about.examples([], subject(truth=None, names=()), []) == []
+
+
 def test_records_are_spread_over_files(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(site, "CHUNK", 7)
-    site.write_data(whole, tmp_path, progress=False)
+    monkeypatch.setattr(data, "CHUNK", 7)
+    data.write_data(whole, tmp_path, progress=False)
     assert [len(read(tmp_path / f"latents-{i}.js")) for i in range(5)] == [7, 7, 7, 7, 2]
     assert read(tmp_path / "manifest.js")["chunk"] == 7
 
 
 def test_the_same_subject_gives_the_same_bytes(whole, tmp_path):
     for name in ("a", "b"):
-        site.write_data(whole, tmp_path / name, progress=False)
+        data.write_data(whole, tmp_path / name, progress=False)
     assert all((tmp_path / "b" / p.name).read_bytes() == p.read_bytes() for p in (tmp_path / "a").iterdir())
 
 
-def test_an_older_explorer_is_replaced_and_nothing_else_is(whole, tmp_path):
-    site.write_explorer(whole, tmp_path / "out", progress=False)
-    (tmp_path / "out" / "data" / "latents-9.js").write_text("stale")
-    site.write_explorer(whole, tmp_path / "out", progress=False)
-    assert not (tmp_path / "out" / "data" / "latents-9.js").exists()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("kept")
-    with pytest.raises(ConfigError, match="holds no explorer"):
-        site.write_explorer(whole, tmp_path / "mine", progress=False)
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "kept"
-    assert {p.name for p in tmp_path.iterdir()} == {"out", "mine"}
-
-
-def test_a_failure_leaves_the_older_one(whole, tmp_path, monkeypatch):
-    made = site.write_explorer(whole, tmp_path / "out", progress=False)
-    before = made.n_bytes
-
-    def broken(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(site, "write_app", broken)
-    with pytest.raises(OSError, match="No space"):
-        site.write_explorer(whole, tmp_path / "out", progress=False)
-    assert made.n_bytes == before and {p.name for p in tmp_path.iterdir()} == {"out"}
-
-
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"names": ["one"]}, "names holds 1 names for 30"),
-    ({"meta_names": ["one"]}, "meta_names holds 1 names for 10"),
+    ({"names": ["one"]}, "names holds 1 entries for 30"),
+    ({"meta_names": ["one"]}, "meta_names holds 1 entries for 10"),
     ({"texts": texts(d=5)}, "the activations has d_model 5 and the SAE 12"),
     ({"smaller": [Smaller(random_sae("jumprelu", 4, 5), "4")]}, "smaller SAE 4 has d_model 5"),
 ])  # fmt: skip
 def test_parts_that_do_not_belong_together_are_named(changes, message):
     with pytest.raises(ConfigError, match=message):
         subject(**changes)
-
-
-@pytest.fixture
-def folders(tmp_path):
-    from canonlib.meta import MetaConfig, train_meta_sae
-
-    named = {"model_name": "embedded", "hook_name": "blocks.2.hook_resid_pre"}
-    sae = random_sae("jumprelu", 40, 128, dtype="float32", metadata=named)
-    sae.save_model(tmp_path / "sae")
-    random_sae("jumprelu", 10, 128, seed=3, dtype="float32", metadata=named).save_model(tmp_path / "small")
-    train_meta_sae(sae, MetaConfig(n_latents=8, k=2.0, steps=30, seed=0), progress=False).save(tmp_path / "meta")
-    (tmp_path / "texts.txt").write_text("Einstein was a physicist .\n\nTokyo lies in Japan . the sea\n")
-    return tmp_path
-
-
-def explore(*arguments):
-    import typer.main  # noqa: F401
-
-    return CliRunner().invoke(app, ["explore", *(str(a) for a in arguments)])
-
-
-def test_own_folders_become_an_explorer(folders):
-    (folders / "names.json").write_text(json.dumps({"3": "three"}))
-    (folders / "explained.json").write_text(json.dumps([{"meta_latent": 2, "explanation": "two"}]))
-    done = explore(folders / "out", "--sae", folders / "sae", "--meta", folders / "meta", "--smaller", folders / "small",
-                   "--texts", folders / "texts.txt", "--names", folders / "names.json",
-                   "--meta-names", folders / "explained.json")  # fmt: skip
-    assert done.exit_code == 0, done.output + str(done.exception)
-    assert "40 latents, 8 meta-latents" in done.output
-    data = folders / "out" / "data"
-    manifest, latents = read(data / "manifest.js"), read(data / "latents-0.js")
-    assert manifest["spaced"] and manifest["n_tokens"] == 12
-    assert latents[3]["n"] == "three" and read(data / "metas-0.js")[2]["n"] == "two"
-    assert all("k" in r and "w" in r for r in latents)
-    assert {"Einstein", "Tokyo"} & set(read(data / "tokens.js"))
-
-
-def test_texts_are_read_as_the_model_reads_them(folders):
-    from canonlib.activations import residual_stream
-    from canonlib.world import corpus, model
-
-    lm = model.load()
-    found = own.read_texts(lm, folders / "texts.txt", model.HOOK, context=5, progress=False)
-    ids = corpus.token_ids()
-    pieces = ["Einstein was a physicist", ".", "Tokyo lies in Japan", ". the sea"]
-    assert [found.words[t] for t in found.split.token.tolist()] == " ".join(pieces).split()
-    for i, piece in enumerate(pieces):
-        tokens = torch.tensor([[0, *(ids[w] for w in piece.split())]])
-        expected = residual_stream(lm, tokens, model.HOOK)[0, 1:]
-        torch.testing.assert_close(found.split.activations[found.split.document == i], expected, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize(("content", "suffix", "message"), [
-    ("\n \n", ".txt", "holds no text"),
-    ('{"text": "a"}\n{"words": 1}', ".jsonl", "line 2: each line must be an object"),
-    (None, ".txt", "cannot be read"),
-])  # fmt: skip
-def test_texts_that_cannot_be_read_are_named(tmp_path, content, suffix, message):
-    path = tmp_path / f"texts{suffix}"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(ConfigError, match=message):
-        own._documents(path)
-
-
-@pytest.mark.parametrize(("content", "message"), [
-    ("[", "cannot be read as JSON"),
-    ("3", "must hold an object"),
-    ('{"40": "x"}', "numbers go from 0 to 39"),
-    ('{"a": "x"}', "names 'a'"),
-])  # fmt: skip
-def test_names_that_cannot_be_used_are_named(tmp_path, content, message):
-    (tmp_path / "n.json").write_text(content)
-    with pytest.raises(ConfigError, match=message):
-        own._names(tmp_path / "n.json", 40, "--names")
-
-
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--sae", "sae"], "--sae and --meta belong together"),
-    (["--texts", "texts.txt"], "--texts describes an SAE of your own"),
-    (["--sae", "meta", "--meta", "nowhere"], "meta.json"),
-    (["--sae", "nowhere", "--meta", "meta"], "cfg.json missing"),
-    (["--sae", "small", "--meta", "meta", "--smaller", "sae"], "give smaller ones"),
-    (["--sae", "sae", "--meta", "meta", "--texts", "texts.txt", "--hook", "blocks.9"], "hook"),
-    (["--sae", "sae", "--meta", "meta", "--texts", "texts.txt", "--model", "nowhere/at-all"], "--model"),
-])  # fmt: skip
-def test_options_that_do_not_go_together_are_named(folders, monkeypatch, arguments, message):
-    monkeypatch.chdir(folders)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it tries again for half a minute
-    done = explore("out", *arguments)
-    assert done.exit_code == 2
-    assert message in done.output + done.stderr
-    assert not (folders / "out").exists()
-
-
-def test_help_teaches():
-    done = subprocess.run([sys.executable, "-m", "canonlib.cli", "explore", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert "needs neither server nor network" in done.stdout

@@ -10,7 +10,7 @@ import pytest
 
 from canonlib.book import explorerpage
 from canonlib.errors import ConfigError
-from canonlib.explore import site
+from canonlib.explore import data as explored
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,8 +29,8 @@ def test_the_committed_data_are_whole_and_lead_to_their_latents():
     names = {f"latents-{i}.js" for i in range(chunks)} | {
         f"metas-{i}.js" for i in range(-(-manifest["n_meta"] // manifest["chunk"]))
     }
-    assert {p.name for p in folder.iterdir()} == names | {"manifest.js", "index.js", "metas.js", "tokens.js"}
-    assert manifest["format"] == site.FORMAT and len(manifest["start"]) > 5
+    assert {p.name for p in folder.iterdir()} == names | {"manifest.js", "index.js", "metas.js", "tokens.js", "dead.js"}
+    assert manifest["format"] == explored.FORMAT and len(manifest["start"]) > 5
     text = (folder / "index.js").read_text()
     index = json.loads(text[text.index(",") + 1 : text.rindex(")")])
     assert all(index["names"][number] == name for number, name in manifest["start"])

@@ -27,8 +27,12 @@ def explore_command(
     meta_names: Annotated[
         Path | None, typer.Option(help="Names of meta-latents: the same, or what `canonlib interpret --out` wrote.")
     ] = None,
-    context: Annotated[int, typer.Option(help="Tokens of a document read at once.", min=2)] = 128,
-    tier: Annotated[str, typer.Option(help="Without --sae and --meta: this profile's SAEs.")] = "world",
+    context: Annotated[
+        int | None, typer.Option(help="Tokens of a document read at once (default: the SAE's metadata, or 128).", min=2)
+    ] = None,
+    tier: Annotated[
+        str | None, typer.Option(help="Without --sae and --meta: this profile's SAEs (default: world).")
+    ] = None,
     data_only: Annotated[bool, typer.Option("--data-only", help="Write the data alone, for a book's build.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
 ) -> None:
@@ -45,19 +49,27 @@ def explore_command(
 
       canonlib explore mine --sae my-sae --meta my-meta-sae --smaller my-smaller-sae --texts documents.txt
     """
+    from canonlib.errors import ConfigError
+    from canonlib.explore.folders import place_for
     from canonlib.explore.site import write_book_data, write_explorer
     from canonlib.store.files import folder_bytes
 
+    place_for(out, whole=not data_only)  # before minutes of work, and once more after it
+    if data_only and show:
+        raise ConfigError("--open opens a page, and --data-only writes none: leave one of them out.")
     if data_only:
         import torch
 
         torch.set_num_threads(1)  # what is committed must not depend on the number of threads
     subject = _subject(sae, meta, smaller or [], texts, model, hook, names, meta_names, context, tier)
-    if data_only:
-        write_book_data(subject, out)
-        typer.echo(f"{out}  {folder_bytes(out) / 2**20:.1f} MiB")
-        return
-    site = write_explorer(subject, out)
+    try:
+        if data_only:
+            write_book_data(subject, out)
+            typer.echo(f"{out}  {folder_bytes(out) / 2**20:.1f} MiB")
+            return
+        site = write_explorer(subject, out)
+    except OSError as exc:
+        raise ConfigError(f"{out} cannot be written ({exc}): give another folder, or make room.") from exc
     typer.echo(f"{site.page}  {site.n_latents:,} latents, {site.n_meta:,} meta-latents, {site.n_bytes / 2**20:.1f} MiB")
     if show:
         typer.launch(site.page.resolve().as_uri())
@@ -65,7 +77,7 @@ def explore_command(
 
 def _subject(
     sae: Path | None, meta: Path | None, smaller: list[Path], texts: Path | None, model: str | None, hook: str | None,
-    names: Path | None, meta_names: Path | None, context: int, tier: str,
+    names: Path | None, meta_names: Path | None, context: int | None, tier: str | None,
 ) -> Subject:  # fmt: skip
     from canonlib.errors import ConfigError
 
@@ -76,15 +88,31 @@ def _subject(
     if sae is not None and meta is not None:
         from canonlib.explore.own import own_subject
 
+        if tier is not None:
+            raise ConfigError(f"--tier {tier} is for canonlib's own SAEs: leave it out, or --sae and --meta.")
         return own_subject(sae, meta, smaller, texts=texts, model=model, hook=hook, names=names, meta_names=meta_names,
-                           context=context)  # fmt: skip
+                           context=context, tell=_note)  # fmt: skip
     given = {"--smaller": smaller, "--texts": texts, "--model": model, "--hook": hook, "--names": names,
-             "--meta-names": meta_names}  # fmt: skip
+             "--meta-names": meta_names, "--context": context}  # fmt: skip
     for option, value in given.items():
         if value:
             raise ConfigError(f"{option} describes an SAE of your own: give --sae and --meta too.")
+    return _of_tier(tier or "world")
+
+
+def _of_tier(name: str) -> Subject:
     from canonlib import tiers
-    from canonlib.explore.world import world_subject
+    from canonlib.explore.world import to_train, world_subject
     from canonlib.pipeline import Run
 
-    return world_subject(Run(tiers.get(tier)))
+    run = Run(tiers.get(name))
+    if lacking := to_train(run):
+        _note(
+            f"the store at {run.store.root} lacks {lacking}: training them first, which takes minutes. "
+            "`canonlib run` trains the same and can be interrupted as well."
+        )
+    return world_subject(run)
+
+
+def _note(told: str) -> None:
+    typer.echo(f"note: {told}", err=True)

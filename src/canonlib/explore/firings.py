@@ -24,6 +24,8 @@ _CANDIDATES = 128
 """Template text repeats: this many of the strongest tokens are looked through for texts that differ."""
 _ELEMENTS = 2**25
 """Latent activations held at once."""
+_COLUMNS = 128
+"""Meta-latents that are handed their activations at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,23 +77,27 @@ def firings(sae: SAE[Any], activations: torch.Tensor, progress: bool = False) ->
     return Firings(starts, token[order], value[order], n_tokens)
 
 
-def handed_on(fired: Firings, shares: torch.Tensor) -> Firings:
+def handed_on(fired: Firings, shares: torch.Tensor, progress: bool = False) -> Firings:
     """What each token hands to each of ``n_meta`` meta-latents: Σ_j f_j(x) s_jm, where that is not zero.
 
     ``fired`` are the latents' firings f, ``shares`` ``[n_latents, n_meta]`` what of each goes on (a_m(d_j) |d_j| for
     meta-latents: see ``meta.readings``). Few of either are above zero, so both are kept sparse (scipy).
     """
     from scipy import sparse
+    from tqdm.auto import tqdm
 
     f = sparse.csc_matrix(
         (fired.value.numpy(), fired.token.numpy(), fired.starts.numpy()), shape=(fired.n_tokens, len(fired))
     )
-    found = (f @ sparse.csr_matrix(shares.detach().cpu().numpy())).tocsc()
-    found.eliminate_zeros()
-    found.sort_indices()
-    parts = (torch.from_numpy(part) for part in (found.indptr, found.indices, found.data))
-    starts, token, value = parts
-    return Firings(starts.long(), token.long(), value.float(), fired.n_tokens)
+    counts, tokens, values = [torch.zeros(1, dtype=torch.int64)], [], []
+    for part in tqdm(shares.split(_COLUMNS, dim=1), desc="meta-firings", unit="block", disable=not progress):
+        found = (f @ sparse.csr_matrix(part.detach().cpu().numpy())).tocsc()
+        found.eliminate_zeros()
+        found.sort_indices()
+        counts.append(torch.from_numpy(found.indptr).long().diff())
+        tokens.append(torch.from_numpy(found.indices).long())
+        values.append(torch.from_numpy(found.data).float())
+    return Firings(torch.cat(counts).cumsum(0), torch.cat(tokens), torch.cat(values), fired.n_tokens)
 
 
 @dataclass(frozen=True)
@@ -104,22 +110,27 @@ class Context:
     document: int
 
 
-def contexts(found: Firings, split: Split, documents: torch.Tensor, skip: int = 1) -> Iterator[list[Context]]:
+def contexts(
+    found: Firings, split: Split, documents: torch.Tensor, skip: int = 1, lengths: torch.Tensor | None = None
+) -> Iterator[list[Context]]:
     """For each column of ``found`` up to ``N_CONTEXTS`` different texts, one of each document, strongest first.
 
     ``split`` says which document and position each row is; ``documents`` ``[n_documents, context]`` are token ids,
-    of which the first ``skip`` (``<bos>``) are not shown. Raises ``ConfigError`` when ``split`` has another number of
-    rows.
+    of which the first ``skip`` (``<bos>``) are not shown, nor those from ``lengths`` ``[n_documents]`` on, which are
+    padding (None: all documents are full). Raises ``ConfigError`` when ``split`` has another number of rows.
     """
     if len(split) != found.n_tokens:
         raise ConfigError(f"split has {len(split)} rows and the firings are of {found.n_tokens} tokens: give the same.")
     where = torch.stack([split.document.long(), split.position.long()], dim=1)
+    ends = [documents.shape[1]] * len(documents) if lengths is None else lengths.tolist()
     for column in range(len(found)):
         rows, values = found.of(column)
-        yield _column(where[rows].tolist(), values, documents, skip)
+        yield _column(where[rows].tolist(), values, documents, skip, ends)
 
 
-def _column(places: list[list[int]], values: torch.Tensor, documents: torch.Tensor, skip: int) -> list[Context]:
+def _column(
+    places: list[list[int]], values: torch.Tensor, documents: torch.Tensor, skip: int, ends: list[int]
+) -> list[Context]:
     strongest = values.topk(min(_CANDIDATES, len(values))).indices.tolist()
     shown: dict[tuple[int, ...], Context] = {}
     used: set[int] = set()
@@ -128,7 +139,7 @@ def _column(places: list[list[int]], values: torch.Tensor, documents: torch.Tens
         if document in used:
             continue
         first = max(skip, position - BEFORE)
-        tokens = documents[document, first : position + AFTER + 1].tolist()
+        tokens = documents[document, first : min(position + AFTER + 1, ends[document])].tolist()
         if tuple(tokens) not in shown:
             used.add(document)
             active = _window(places, values, i, first, len(tokens))

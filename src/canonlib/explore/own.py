@@ -2,135 +2,70 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from canonlib.errors import ConfigError, ModelError, require_positive
-from canonlib.explore.site import seeded_start
-from canonlib.explore.subject import Smaller, Subject, Texts
+from canonlib.errors import ConfigError, StoreError
+from canonlib.explore import names as named
+from canonlib.explore.reading import context_for, open_model, read_documents, read_texts, require_hook
+from canonlib.explore.subject import Smaller, Subject, seeded_start
 
 if TYPE_CHECKING:
     from sae_lens import SAE
-    from transformer_lens.model_bridge import TransformerBridge
 
-CONTEXT = 128
-"""Tokens of a text that are read at once."""
-_BATCH = 16
+    from canonlib.meta import MetaSAE
+
+FAR_BELOW = 0.1
+"""Share of the variance that a meta-SAE may explain less of, on these directions, than its report says."""
 
 
 def own_subject(
     sae: Path, meta: Path, smaller: Sequence[Path] = (), *, texts: Path | None = None, model: str | None = None,
-    hook: str | None = None, names: Path | None = None, meta_names: Path | None = None, context: int = CONTEXT,
-    progress: bool = True,
+    hook: str | None = None, names: Path | None = None, meta_names: Path | None = None, context: int | None = None,
+    progress: bool = True, tell: Callable[[str], None] = lambda told: None,
 ) -> Subject:  # fmt: skip
     """What ``canonlib explore`` shows of SAELens folders ``sae`` and ``smaller`` and the meta-SAE folder ``meta``.
 
     texts: a file with one document a line, or ``.jsonl`` with a ``text`` each; without it there are no top texts, no
         output tokens and no classes.
-    model, hook: read the texts; by default those that the SAE's own metadata name. A folder or a hub name.
+    model, hook, context: read the texts; by default those that the SAE's own metadata name. A folder or a hub name.
     names, meta_names: JSON, ``{"12": "a name"}``; for ``meta_names`` also what ``canonlib interpret --out`` writes.
+    tell: is called with what the reader should know and is no error.
 
     Raises ``ConfigError`` naming the option that cannot be used, ``ModelError`` for a model that cannot be opened.
     """
-    from canonlib.meta import MetaSAE
-
-    base = _load(sae, "--sae")
-    others = sorted((_load(folder, "--smaller") for folder in smaller), key=lambda s: int(s.cfg.d_sae))
-    opened = MetaSAE.load(meta)
-    _require_smaller(base, others)
+    given = {"--model": model, "--hook": hook, "--context": context}
+    for option, value in given.items():
+        if value is not None and texts is None:
+            raise ConfigError(f"{option} says how texts are read: give --texts too, or leave it out.")
+    base, opened = _open_sae(sae, "--sae"), _open_meta(meta)
+    n = int(base.cfg.d_sae)
+    others = sorted((_open_smaller(folder, n) for folder in smaller), key=lambda s: int(s.cfg.d_sae))
+    _require_width(base, opened)
+    called = named.latent_names(names, n) if names else []
+    parts = named.meta_names(meta_names, opened.n_latents) if meta_names else None
+    _compare(opened, base, tell)
     lm, read = None, None
     if texts is not None:
-        lm = _open_model(model or _metadata(base, "model_name"), "--model")
-        read = read_texts(lm, texts, hook or _metadata(base, "hook_name"), context, progress)
-    n = int(base.cfg.d_sae)
-    given = _names(names, n, "--names")
+        documents = read_documents(texts)
+        lm = open_model(model or _metadata(base, "model_name", "--model"))
+        point = hook or _metadata(base, "hook_name", "--hook")
+        require_hook(lm, point, int(base.cfg.d_in))
+        read = read_texts(lm, documents, point, context_for(base, lm, context), progress)
     return Subject(
         title=f"{sae.resolve().name}: {n:,} latents",
         sae=base, meta=opened, texts=read, lm=lm,
         smaller=[Smaller(s, f"{int(s.cfg.d_sae):,} latents") for s in others],
-        names=given,
-        meta_names=_names(meta_names, opened.n_latents, "--meta-names"),
-        start=[j for j, name in enumerate(given) if name][:12] or seeded_start(n, min(8, n)),
+        names=called,
+        meta_names=parts.names if parts else [],
+        meta_scores=parts.scores if parts else [],
+        meta_score="accuracy",
+        start=[j for j, name in enumerate(called) if name][:12] or seeded_start(n, min(8, n)),
     )  # fmt: skip
 
 
-@torch.no_grad()
-def read_texts(lm: TransformerBridge, path: Path, hook: str, context: int = CONTEXT, progress: bool = True) -> Texts:
-    """The model's activations at ``hook`` on the documents of a file, in pieces of ``context`` tokens.
-
-    Raises ``ConfigError`` for a file without text, a hook that the model lacks and a ``context`` below 2.
-    """
-    from tqdm.auto import tqdm
-
-    from canonlib.activations import Split, residual_stream
-
-    if require_positive("context", context) < 2:
-        raise ConfigError(f"context is {context}: a piece needs at least 2 tokens.")
-    tokenizer: Any = lm.tokenizer
-    skip = int(tokenizer.bos_token_id is not None)
-    pieces = _pieces(tokenizer, _documents(path), context, skip)
-    width = max(map(len, pieces))
-    documents = torch.zeros(len(pieces), width, dtype=torch.long)
-    there = torch.zeros(len(pieces), width, dtype=torch.bool)
-    for i, piece in enumerate(pieces):
-        documents[i, : len(piece)] = torch.tensor(piece)
-        there[i, skip : len(piece)] = True
-    kept = []
-    for start in tqdm(range(0, len(pieces), _BATCH), desc="read texts", unit="batch", disable=not progress):
-        rows = slice(start, start + _BATCH)
-        # What is padded stands at the end, where a causal model's earlier tokens cannot see it.
-        kept.append(residual_stream(lm, documents[rows], hook)[there[rows]].float().cpu())
-    document, position = there.nonzero(as_tuple=True)
-    split = Split(torch.cat(kept), documents[there], document, position, torch.full_like(document, -1))
-    words = [tokenizer.decode([i]) for i in range(len(tokenizer))]
-    return Texts(split, documents, words, _spaced(tokenizer, words, pieces), skip)
-
-
-def _pieces(tokenizer: Any, texts: Sequence[str], context: int, skip: int) -> list[list[int]]:
-    """Token ids of the documents, each piece with ``<bos>`` in front where the tokenizer has one."""
-    room, pieces = context - skip, []
-    for text in texts:
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        pieces += [[tokenizer.bos_token_id] * skip + ids[i : i + room] for i in range(0, len(ids), room)]
-    return pieces
-
-
-def _spaced(tokenizer: Any, words: Sequence[str], pieces: Sequence[list[int]]) -> bool:
-    """Whether tokens are words without their spaces: then text is right only when they are joined by some."""
-    sample = max(pieces, key=len)[1:33]
-    told = tokenizer.decode(sample).strip()
-    return "".join(words[i] for i in sample).strip() != told and " ".join(words[i] for i in sample).strip() == told
-
-
-def _documents(path: Path) -> list[str]:
-    """The documents of a text file; ``ConfigError`` says which line cannot be read."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"--texts {path} cannot be read ({exc}).") from exc
-    found = [line for line in lines if line.strip()]
-    if path.suffix == ".jsonl":
-        found = [_jsonl(line, number, path) for number, line in enumerate(found, 1)]
-    if not any(text.strip() for text in found):
-        raise ConfigError(f"--texts {path} holds no text: put one document on each line.")
-    return [text for text in found if text.strip()]
-
-
-def _jsonl(line: str, number: int, path: Path) -> str:
-    try:
-        text = json.loads(line)["text"]
-    except (ValueError, KeyError, TypeError):
-        text = None
-    if not isinstance(text, str):
-        raise ConfigError(f'--texts {path}, line {number}: each line must be an object with a "text".')
-    return text
-
-
-def _load(folder: Path, option: str) -> SAE[Any]:
+def _open_sae(folder: Path, option: str) -> SAE[Any]:
     from sae_lens import SAE
     from safetensors import SafetensorError
 
@@ -144,55 +79,54 @@ def _load(folder: Path, option: str) -> SAE[Any]:
     return sae.requires_grad_(False)
 
 
-def _require_smaller(base: SAE[Any], others: Sequence[SAE[Any]]) -> None:
-    n = int(base.cfg.d_sae)
-    for other in others:
-        if int(other.cfg.d_sae) >= n:
-            raise ConfigError(
-                f"--smaller holds an SAE of {int(other.cfg.d_sae):,} latents, and --sae has {n:,}: give smaller ones."
-            )
+def _open_meta(folder: Path) -> MetaSAE:
+    from canonlib.meta import MetaSAE
+
+    try:
+        return MetaSAE.load(folder)
+    except StoreError as exc:
+        raise ConfigError(f"--meta: {exc}") from exc
+    except (OSError, ValueError, RuntimeError) as exc:
+        raise ConfigError(f"--meta {folder} cannot be opened ({exc}).") from exc
 
 
-def _metadata(sae: SAE[Any], name: str) -> str:
+def _open_smaller(folder: Path, n: int) -> SAE[Any]:
+    sae = _open_sae(folder, "--smaller")
+    if int(sae.cfg.d_sae) >= n:
+        raise ConfigError(f"--smaller {folder} has {int(sae.cfg.d_sae):,} latents, and --sae {n:,}: give smaller ones.")
+    return sae
+
+
+def _require_width(base: SAE[Any], meta: MetaSAE) -> None:
+    ours, theirs = int(base.cfg.d_in), int(meta.sae.cfg.d_in)
+    if ours != theirs:
+        raise ConfigError(f"--meta has d_model {theirs} and --sae {ours}: give the meta-SAE of this SAE's decoder.")
+
+
+def _compare(meta: MetaSAE, base: SAE[Any], tell: Callable[[str], None]) -> None:
+    """Tell when the meta-SAE seems to be of another SAE."""
+    from canonlib.meta import variance_explained
+
+    rows = base.W_dec.detach().float()
+    rows = rows[rows.norm(dim=1) > 0]
+    report, n = meta.report, len(rows)
+    if report.n_directions > n:
+        tell(
+            f"--meta was trained on {report.n_directions:,} directions, and --sae has {n:,}: is it another SAE's, or of "
+            "several SAEs together?"
+        )
+        return
+    explained = variance_explained(meta, rows)
+    if explained < report.variance_explained - FAR_BELOW:
+        fewer = f" (it was trained on {report.n_directions:,} of them at most)" if report.n_directions < n else ""
+        tell(
+            f"--meta explains {explained:.0%} of the variance of the {n:,} directions of --sae{fewer}, and "
+            f"{report.variance_explained:.0%} of those it was trained on: is it another SAE's?"
+        )
+
+
+def _metadata(sae: SAE[Any], name: str, option: str) -> str:
     found = getattr(sae.cfg.metadata, name, None)
     if not found:
-        option = {"model_name": "--model", "hook_name": "--hook"}[name]
         raise ConfigError(f"the SAE does not say its {name}: give {option}.")
     return str(found)
-
-
-def _open_model(name: str, option: str) -> TransformerBridge:
-    """The model of that name or folder as a bridge; "embedded" is the world's own."""
-    from transformer_lens.model_bridge import TransformerBridge
-
-    from canonlib.world import model
-
-    if name == "embedded" or Path(name).resolve() == model.folder().resolve():
-        return model.load()
-    try:
-        return TransformerBridge.boot_transformers(name, device="cpu", dtype=torch.float32).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as exc:
-        raise ModelError(
-            f"{option} {name!r} cannot be opened ({exc}): give a folder, or a hub name with a network."
-        ) from exc
-
-
-def _names(path: Path | None, n: int, option: str) -> list[str]:
-    if path is None:
-        return []
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise ConfigError(f"{option} {path} cannot be read as JSON ({exc}).") from exc
-    if isinstance(told, list):  # canonlib interpret --out
-        told = {
-            str(row["meta_latent"]): row["explanation"]
-            for row in told
-            if isinstance(row, dict) and row.get("explanation")
-        }
-    if not isinstance(told, dict) or not all(isinstance(v, str) for v in told.values()):
-        raise ConfigError(f'{option} {path} must hold an object such as {{"12": "a name"}}.')
-    wrong = [key for key in told if not key.isdecimal() or int(key) >= n]
-    if wrong:
-        raise ConfigError(f"{option} {path} names {wrong[0]!r}, and numbers go from 0 to {n - 1}.")
-    return [told.get(str(i), "") for i in range(n)]

@@ -1,11 +1,14 @@
 """The explorer's data: one record of plain lists and numbers for each latent and each meta-latent.
 
 Keys are short because there may be fifty thousand records. A latent: ``n`` name, ``d`` share of tokens on which it
-fires, ``m`` its highest activation, ``p`` parts as [meta-latent, activation], ``r`` length of what the parts leave
-over, ``x`` texts, ``w`` output tokens, ``s`` nearest latents in each smaller SAE as [latent, cosine, name], ``k`` class
-as [class, effect on the next smaller SAE's MSE], ``f`` facts as [fact, F1, precision, recall], ``e`` entity, ``t`` its facts. A meta-latent:
-``n``, ``u`` users as [latent, activation], ``nu`` how many there are, ``x``, ``w``, ``s``, ``f`` its fact as
-[fact, F1, precision, recall, q, beyond chance]. A text is [token numbers, activations in percent of ``m``, peak].
+fires, ``m`` its highest activation, ``p`` parts as [meta-latent, activation], ``z`` why it has none (1: never fired in
+training, 2: direction of length zero), ``r`` length of what the parts leave over, ``x`` texts, ``w`` output tokens,
+``s`` nearest latents in each smaller SAE as [latent, cosine, name], ``k`` class as [class, effect on the next smaller
+SAE's MSE], ``f`` facts as [fact, F1, precision, recall], ``e`` entity, ``ef`` the F1 for it, ``t`` its facts, ``h``
+whether the name of each part is true of it (see ``Truth.mark``). A meta-latent: ``n``, ``d``, ``m``, ``u`` users as
+[latent, activation] with a 1 behind those that fire on none of the tokens, ``ns`` how many of those there are, ``x``,
+``w``, ``s``, ``f`` its fact as [fact, F1, precision, recall, q, beyond chance, F1 by chance], ``a`` its name's score. A
+text is [token numbers, activations in percent of ``m``, peak].
 """
 
 from __future__ import annotations
@@ -17,12 +20,11 @@ from typing import Any
 import torch
 
 from canonlib.explore.firings import Context, Firings, contexts, firings, handed_on
-from canonlib.explore.subject import Fit, Smaller, Subject, raised_words
+from canonlib.explore.near import classes, near, short
+from canonlib.explore.subject import Fit, Subject, raised_words
 
-N_USERS = 48
-"""Users of a meta-latent that are listed."""
-N_NEAR = 3
-"""Latents of each smaller SAE that are listed."""
+NEVER_FIRED, NO_DIRECTION = 1, 2
+"""Why a latent has no parts."""
 
 Record = dict[str, Any]
 
@@ -43,66 +45,73 @@ class Measured:
     """What records of both kinds are made from."""
 
     shares: torch.Tensor
-    """[n_latents, n_meta] meta-activations."""
+    """[n_latents, n_meta] meta-activations; zero for latents that never fired in training, or point nowhere."""
+    lacking: torch.Tensor
+    """int8 [n_latents]: ``NEVER_FIRED``, ``NO_DIRECTION`` or 0."""
     fired: Firings | None
     """Where latents fire; None without texts."""
+    classes: list[list[Any]] | None
+    """For each latent [class, effect]; None where that is not known."""
+    unclassed: str
+    """Why it is not."""
+
+    @property
+    def silent(self) -> torch.Tensor | None:
+        """bool [n_latents]: fires on none of the tokens; None without texts."""
+        return None if self.fired is None else self.fired.starts.diff() == 0
 
 
 def measure(subject: Subject, progress: bool = False) -> Measured:
-    """One pass over the texts, and one over the decoder."""
+    """One pass over the texts for firings, one for effects on the next smaller SAE, and one over the decoder."""
     texts = subject.texts
     fired = None if texts is None else firings(subject.sae, texts.split.activations, progress)
-    return Measured(_shares(subject), fired)
+    lacking = torch.zeros(subject.n_latents, dtype=torch.int8)
+    if subject.alive is not None:
+        lacking[~subject.alive] = NEVER_FIRED
+    lacking[_rows(subject).norm(dim=1) == 0] = NO_DIRECTION
+    return Measured(_shares(subject, lacking == 0), lacking, fired, *classes(subject, progress))
 
 
-def latent_records(subject: Subject, found: Measured, vocabulary: Vocabulary) -> Iterator[Record]:
+def latent_records(
+    subject: Subject, found: Measured, vocabulary: Vocabulary, progress: bool = False
+) -> Iterator[Record]:
     """A record for each latent, in order; ``ConfigError`` when the smaller SAEs do not suit the base."""
-    fired = found.fired
-    texts = _texts(subject, fired, vocabulary)
-    near, classes = _near(subject, _rows(subject)), _classes(subject)
+    texts = _texts(subject, found.fired, vocabulary)
+    nearby = near(subject, _rows(subject), progress)
     shares, left = _parts(subject, found.shares)
-    words = raised_words(subject, _rows(subject))
+    words = raised_words(subject, _rows(subject), progress)
     for j in range(subject.n_latents):
         record: Record = {"n": subject.names[j] if subject.names else "", "p": shares[j], "r": left[j]}
-        if fired is not None:
-            record |= _activity(fired, j) | {"x": next(texts)}
+        if found.lacking[j]:
+            record["z"] = int(found.lacking[j])
+        if found.fired is not None:
+            record |= _activity(found.fired, j) | {"x": next(texts)}
         if words[j]:
             record["w"] = words[j]
-        if near:
-            record["s"] = [size[j] for size in near]
-        if classes is not None:
-            record["k"] = classes[j]
-        yield record | _truth(subject, j)
+        if nearby:
+            record["s"] = [size[j] for size in nearby]
+        if found.classes is not None:
+            record["k"] = found.classes[j]
+        yield record | _truth(subject, j, [int(m) for m, _ in shares[j]])
 
 
-def meta_records(subject: Subject, found: Measured, vocabulary: Vocabulary) -> Iterator[Record]:
+def meta_records(subject: Subject, found: Measured, vocabulary: Vocabulary, progress: bool = False) -> Iterator[Record]:
     """A record for each meta-latent, in order."""
-    activations = found.shares
+    directions = subject.meta.sae.W_dec.detach().float()
     lengths = _rows(subject).norm(dim=1, keepdim=True)
-    fired = None if found.fired is None else handed_on(found.fired, lengths * activations)
+    fired = None if found.fired is None else handed_on(found.fired, lengths * found.shares, progress)
     texts = _texts(subject, fired, vocabulary)
-    near = _near(subject, subject.meta.sae.W_dec.detach())
-    words = raised_words(subject, subject.meta.sae.W_dec.detach())
+    nearby = near(subject, directions, progress)
+    words = raised_words(subject, directions, progress)
     for m in range(subject.meta.n_latents):
-        column = activations[:, m]
-        users = column.argsort(descending=True, stable=True)[: min(N_USERS, int((column > 0).sum()))]
-        listed = [[j, _short(a)] for j, a in zip(users.tolist(), column[users].tolist(), strict=True)]
-        record: Record = {"n": subject.meta_names[m] if subject.meta_names else "", "u": listed}
-        record["nu"] = int((column > 0).sum())
+        record: Record = {"n": subject.meta_names[m] if subject.meta_names else ""} | _users(found, m)
         if fired is not None:
             record |= _activity(fired, m) | {"x": next(texts)}
         if words[m]:
             record["w"] = words[m]
-        if near:
-            record["s"] = [size[m] for size in near]
-        if subject.truth is not None and (fit := subject.truth.meta_fits[m]) is not None:
-            record["f"] = [*_fit(fit), _short(subject.truth.q_values[m]), int(fit.beyond_chance)]
-        yield record
-
-
-def _short(value: float) -> float:
-    """Three digits that count: the rest is noise, and fills the disk."""
-    return float(f"{value:.3g}")
+        if nearby:
+            record["s"] = [size[m] for size in nearby]
+        yield record | _evidence(subject, m)
 
 
 def _rows(subject: Subject) -> torch.Tensor:
@@ -110,16 +119,13 @@ def _rows(subject: Subject) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _shares(subject: Subject) -> torch.Tensor:
-    """[n_latents, n_meta] meta-activations; zero for latents that never fired in training and for rows of length zero."""
+def _shares(subject: Subject, usable: torch.Tensor) -> torch.Tensor:
+    """[n_latents, n_meta] meta-activations of the ``usable`` latents, zero elsewhere."""
     from canonlib.meta import meta_activations
 
-    rows = _rows(subject)
-    usable = rows.norm(dim=1) > 0
-    if subject.alive is not None:
-        usable = usable & subject.alive
-    found = torch.zeros(len(rows), subject.meta.n_latents)
-    found[usable] = meta_activations(subject.meta, rows[usable]).float()
+    found = torch.zeros(subject.n_latents, subject.meta.n_latents)
+    if usable.any():
+        found[usable] = meta_activations(subject.meta, _rows(subject)[usable]).float()
     return found
 
 
@@ -132,23 +138,35 @@ def _parts(subject: Subject, shares: torch.Tensor) -> tuple[list[list[list[float
     left: list[float | None] = []
     for block, own in zip(unit.split(4096), shares.split(4096), strict=True):
         rest = (block - subject.meta.sae.decode(own)).norm(dim=1).tolist()
-        active = [row.nonzero()[:, 0] for row in own]
-        order = [one[row[one].argsort(descending=True, stable=True)] for one, row in zip(active, own, strict=True)]
-        parts += [[[m, _short(float(row[m]))] for m in one.tolist()] for one, row in zip(order, own, strict=True)]
-        left += [_short(r) if len(one) else None for r, one in zip(rest, order, strict=True)]
+        latent, part = own.nonzero(as_tuple=True)
+        order = own[latent, part].argsort(descending=True, stable=True)
+        order = order[latent[order].argsort(stable=True)]  # by latent, and in each the most active first
+        told = iter(zip(part[order].tolist(), own[latent, part][order].tolist(), strict=True))
+        for n, over in zip(own.count_nonzero(dim=1).tolist(), rest, strict=True):
+            parts.append([[m, short(a)] for m, a in (next(told) for _ in range(n))])
+            left.append(short(over) if n else None)
     return parts, left
+
+
+def _users(found: Measured, m: int) -> Record:
+    column, silent = found.shares[:, m], found.silent
+    users = column.argsort(descending=True, stable=True)[: int(column.count_nonzero())].tolist()
+    listed = [
+        [j, short(a), *([1] if silent is not None and silent[j] else [])] for j, a in zip(users, column[users].tolist())
+    ]
+    return {"u": listed, "ns": sum(len(u) > 2 for u in listed)}
 
 
 def _activity(fired: Firings, column: int) -> Record:
     _, values = fired.of(column)
-    return {"d": _short(len(values) / fired.n_tokens), "m": _short(float(values.max())) if len(values) else 0.0}
+    return {"d": short(len(values) / fired.n_tokens), "m": short(float(values.max())) if len(values) else 0.0}
 
 
 def _texts(subject: Subject, fired: Firings | None, vocabulary: Vocabulary) -> Iterator[list[list[Any]]]:
     if fired is None or subject.texts is None:
         return
     texts = subject.texts
-    for found in contexts(fired, texts.split, texts.documents, texts.skip):
+    for found in contexts(fired, texts.split, texts.documents, texts.skip, texts.lengths):
         top = max((max(c.activations) for c in found), default=1.0)
         yield [_text(context, top, vocabulary) for context in found]
 
@@ -158,54 +176,27 @@ def _text(context: Context, top: float, vocabulary: Vocabulary) -> list[Any]:
     return [[vocabulary.number(t) for t in context.tokens], percent, context.peak]
 
 
-def _near(subject: Subject, rows: torch.Tensor) -> list[list[list[list[Any]]]]:
-    """For each smaller SAE, for each row the latents of highest cosine."""
-    return [_near_in(smaller, rows) for smaller in subject.smaller]
-
-
-def _near_in(smaller: Smaller, rows: torch.Tensor) -> list[list[list[Any]]]:
-    from canonlib.compare import nearest
-
-    usable = rows.norm(dim=1) > 0
-    found: list[list[list[Any]]] = [[] for _ in rows]
-    near = nearest(rows[usable], smaller.sae, k=min(N_NEAR, int(smaller.sae.cfg.d_sae)))
-    names = smaller.names or [""] * int(smaller.sae.cfg.d_sae)
-    for j, cosines, places in zip(
-        usable.nonzero()[:, 0].tolist(), near.cosine.tolist(), near.index.tolist(), strict=True
-    ):
-        found[j] = [[i, round(c, 3), names[i]] for c, i in zip(cosines, places, strict=True)]
-    return found
-
-
-def _classes(subject: Subject) -> list[list[Any]] | None:
-    """For each latent [class, change of the next smaller SAE's MSE, highest cosine]; None where it cannot be measured.
-
-    The effect needs activations, and SAEs that can be stitched: a TopK SAE, whose latents depend on one another, has
-    parts and neighbours, but no classes.
-    """
-    from canonlib.errors import ConfigError
-    from canonlib.stitch import classify, insertion_effects, require_stitchable
-
-    if not subject.smaller or subject.texts is None:
-        return None
-    small = subject.smaller[-1].sae
-    try:
-        require_stitchable(small, subject.sae)
-    except ConfigError:
-        return None
-    effects = insertion_effects(small, subject.sae, subject.texts.split.activations)
-    kinds = classify(effects)
-    words = zip(kinds.novel.tolist(), kinds.silent.tolist(), effects.relative.tolist(), strict=True)
-    return [["novel" if new else "silent" if silent else "reconstruction", _short(e)] for new, silent, e in words]
-
-
-def _truth(subject: Subject, j: int) -> Record:
+def _truth(subject: Subject, j: int, parts: list[int]) -> Record:
     truth = subject.truth
     if truth is None:
         return {}
     record: Record = {"f": [_fit(fit) for fit in truth.fits[j]]}
-    if truth.owner[j] is not None:
-        record |= {"e": truth.owner[j], "t": list(truth.true[j])}
+    if truth.owner[j] is None:
+        return record
+    if truth.owner_f1:
+        record["ef"] = round(truth.owner_f1[j], 3)
+    marks = [truth.mark(j, subject.meta_names[m]) for m in parts] if subject.meta_names else []
+    return record | {"e": truth.owner[j], "t": list(truth.true[j]), "h": marks}
+
+
+def _evidence(subject: Subject, m: int) -> Record:
+    """The fact that a meta-latent is named after, or else the score of its name."""
+    truth = subject.truth
+    score = subject.meta_scores[m] if subject.meta_scores else None
+    record: Record = {} if score is None else {"a": round(score, 3)}
+    if truth is not None and truth.meta_fits and (fit := truth.meta_fits[m]) is not None:
+        chance = round(truth.chance_f1[m], 3) if truth.chance_f1 else None
+        record["f"] = [*_fit(fit), short(truth.q_values[m]), int(fit.beyond_chance), chance]
     return record
 
 

@@ -32,23 +32,42 @@ def world_subject(run: Run) -> Subject:
     split = run.data.eval.only("entities")
     family = run.family(metastage.BASE)
     smaller = [
-        Smaller(s, f"{n:,} latents", _names(s, split)) for n, s in family.saes().items() if n < run.tier.meta_base
+        Smaller(s, f"{n:,} latents", [name for name, _ in _named(s, split)])
+        for n, s in family.saes().items()
+        if n < run.tier.meta_base
     ]
     named = [n if n.beyond_chance else None for n in stage.names]
-    own = stage.entity_latents
+    names, own = _named(sae, split), stage.entity_latents
     return Subject(
         title=f"The world's SAE of {run.tier.meta_base:,} latents",
         sae=sae,
         meta=stage.meta,
-        texts=Texts(split, documents(run.tier, "eval"), list(corpus.token_ids()), spaced=True),
+        texts=Texts(split, documents(run.tier, "eval"), list(corpus.token_ids()), spaced=True, unit="entity mentions"),
         lm=run.lm,
         smaller=smaller,
-        names=_names(sae, split),
+        names=[name for name, _ in names],
         meta_names=[str(n.fact) if n else "" for n in named],
-        truth=_truth(sae, split, stage),
+        meta_scores=[n.f1 if n else None for n in named],
+        truth=_truth(sae, split, stage, [f1 for _, f1 in names]),
         alive=stage.alive,
         start=[own[name] for name in _famous(own)],
     )
+
+
+def to_train(run: Run) -> str:
+    """What the store lacks and ``world_subject`` trains first, in words; "" when all is there."""
+    from canonlib import activations
+    from canonlib.pipeline import metastage
+    from canonlib.sae import group
+
+    store, tier = run.store, run.tier
+    harvest = store.key("activations", activations.configuration(tier), code=list(activations.CODE))
+    jobs = [group.Job(family, member) for family in tier.every_family for member in family.members]
+    keys = {store.key("sae", group.configuration(tier, job, harvest), code=list(group.CODE)) for job in jobs}
+    lacking = sum(not (store.root / "sae" / key).is_dir() for key in keys)
+    if lacking:
+        return f"{lacking} of its {len(keys)} SAEs, and the meta-SAE"
+    return "" if (store.root / "meta" / metastage.meta_key(run)).is_dir() else "the meta-SAE"
 
 
 def _famous(own: dict[str, int]) -> list[str]:
@@ -59,8 +78,8 @@ def _famous(own: dict[str, int]) -> list[str]:
     return [name for pair in zip(*kinds, strict=False) for name in pair][:N_START]
 
 
-def _names(sae: SAE[Any], split: Split) -> list[str]:
-    """The entity that each latent detects, or else the fact, with an F1 of at least ``NAMED``; "" for the others."""
+def _named(sae: SAE[Any], split: Split) -> list[tuple[str, float | None]]:
+    """The entity that each latent detects, or else the fact, and the F1, at least ``NAMED``; ("", None) for the others."""
     from canonlib.sae.selectivity import fact_membership, selectivity
     from canonlib.world import table
 
@@ -68,13 +87,14 @@ def _names(sae: SAE[Any], split: Split) -> list[str]:
     score, entity = found.best_entity()
     fact_score, fact = found.fact_f1(membership).max(1)
     everyone = table.entities()
-    names = []
+    names: list[tuple[str, float | None]] = []
     for s, e, t, f in zip(score.tolist(), entity.tolist(), fact_score.tolist(), fact.tolist(), strict=True):
-        names.append(everyone[e].name if s >= NAMED and s >= t else str(facts[f]) if t >= NAMED else "")
+        told = (everyone[e].name, s) if s >= NAMED and s >= t else (str(facts[f]), t) if t >= NAMED else ("", None)
+        names.append(told)
     return names
 
 
-def _truth(sae: SAE[Any], split: Split, stage: Any) -> Truth:
+def _truth(sae: SAE[Any], split: Split, stage: Any, name_f1: list[float | None]) -> Truth:
     from canonlib.sae.selectivity import fact_membership, selectivity
     from canonlib.world import table
 
@@ -94,6 +114,9 @@ def _truth(sae: SAE[Any], split: Split, stage: Any) -> Truth:
             Fit(place[n.fact], n.precision, n.recall, n.f1, n.beyond_chance) if n.fact else None for n in stage.names
         ],
         q_values=[n.q_value for n in stage.names],
+        chance_f1=[n.chance_f1 for n in stage.names],
+        owner_f1=score.tolist(),
+        name_f1=name_f1,
     )
 
 

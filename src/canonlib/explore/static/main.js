@@ -1,95 +1,136 @@
-// The frame: search box, theme, keys, and the address, which says what is shown.
+// The frame: search box, theme, and the address, which says what is shown.
 (function (Canon) {
   "use strict";
-  var KINDS = { latent: "n_latents", graph: "n_latents", meta: "n_meta" };
-
-  // "#/latent/12" -> {view: "latent", number: 12}; what makes no sense leads home, with a word about it.
-  function parse(hash) {
-    var parts = hash.replace(/^#\/?/, "").split("/"), view = parts[0];
-    if (view === "search") {
-      try { return { view: "search", query: decodeURIComponent(parts.slice(1).join("/")) }; }
-      catch (e) { return { view: "home", note: "The address holds a search that cannot be read." }; }
-    }
-    if (KINDS[view]) {
-      var most = Canon.manifest[KINDS[view]], number = /^\d+$/.test(parts[1]) ? Number(parts[1]) : NaN;
-      if (number < most) return { view: view, number: number };
-      return { view: "home", note: "There is no " + (view === "meta" ? "meta-latent " : "latent ") + parts[1] + ": numbers go from 0 to " + (most - 1) + "." };
-    }
-    return { view: "home", note: view ? "There is no page “" + view + "” here." : "" };
-  }
+  var WHITESPACE = { whitespace: "preserve" }; // a new line in a template is a space, as in HTML
+  var STILL = 200; // ms without scrolling after which the place is kept
 
   function remember(theme) { try { localStorage.setItem("canon-theme", theme); } catch (e) { /* not kept, still switched */ } }
   function remembered() {
     try { return localStorage.getItem("canon-theme") || ""; } catch (e) { return ""; }
   }
 
+  var TITLES = {
+    latent: function (r, name) { return (name ? name + ", latent " : "Latent ") + r.number; },
+    graph: function (r, name) { return "Graph of " + (name ? name + ", latent " : "latent ") + r.number; },
+    meta: function (r, name) { return (name ? name + ", meta-latent " : "Meta-latent ") + r.number; },
+    metas: function () { return "All meta-latents"; },
+    search: function (r) { return "Search" + (r.query ? ": " + r.query : ""); },
+    home: function () { return ""; },
+  };
+  function titled(route, name) {
+    var own = TITLES[route.view](route, name ? Canon.shown(name) : "");
+    return own ? own + " – " + Canon.manifest.title : Canon.manifest.title;
+  }
+
+  // Where one was on a page, kept in its entry of the history: how far down, and on which link.
+  function keep(state) { history.replaceState(Object.assign({}, history.state, state), ""); }
+  var timer = 0;
+  function leave() {
+    clearTimeout(timer);
+    var at = document.activeElement && document.activeElement.getAttribute("href");
+    keep({ y: window.scrollY, at: at || null });
+  }
+
   var App = {
-    components: { home: Canon.Home, latent: Canon.Latent, meta: Canon.Meta, walk: Canon.Walk, results: Canon.Results },
-    data: function () { return { route: parse(location.hash), typed: "", theme: remembered() }; },
+    mixins: [Canon.keys],
+    components: { home: Canon.Home, latent: Canon.Latent, "meta-latent": Canon.Meta, walk: Canon.Walk, results: Canon.Results,
+                  metas: Canon.List },
+    data: function () {
+      var dark = matchMedia("(prefers-color-scheme: dark)");
+      return { route: Canon.parse(location.hash), typed: "", wanted: "", name: "", found: null, arriving: null, theme: remembered(), system: dark.matches };
+    },
     computed: {
-      dark: function () { return this.theme ? this.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches; },
+      dark: function () { return this.theme ? this.theme === "dark" : this.system; },
+      strange: function () { return Canon.strange(this.route); },
     },
     watch: { theme: { immediate: true, handler: function (theme) {
       if (theme) { document.documentElement.dataset.theme = theme; remember(theme); }
     } } },
+    created: function () { this.follow(true); },
     mounted: function () {
-      window.addEventListener("hashchange", this.follow);
+      var self = this;
+      history.scrollRestoration = "manual";
+      window.addEventListener("hashchange", function () { self.follow(false); });
       window.addEventListener("keydown", this.key);
-      this.follow();
+      document.addEventListener("click", function (event) { if (event.target.closest("a[href^='#']")) leave(); }, true);
+      window.addEventListener("scroll", function () {
+        clearTimeout(timer);
+        timer = setTimeout(function () { if (!self.arriving) keep({ y: window.scrollY }); }, STILL);
+      }, { passive: true });
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", function (event) { self.system = event.matches; });
     },
     methods: {
-      follow: function () {
-        this.route = parse(location.hash);
-        if (this.route.view === "search") this.typed = this.route.query;
-        document.title = this.route.number === undefined ? Canon.manifest.title :
-          (this.route.view === "meta" ? "Meta-latent " : "Latent ") + this.route.number + " – " + Canon.manifest.title;
-        window.scrollTo(0, 0);
+      go: function (view, what) { leave(); Canon.go(view, what); },
+      // Show what the address says; first: the page has just been opened.
+      follow: function (first) {
+        var before = this.route, stays = false;
+        this.route = Canon.parse(location.hash);
+        stays = !first && Canon.href(before.view, this.place(before)) === Canon.href(this.route.view, this.place(this.route));
+        this.typed = this.route.view === "search" ? this.route.query : "";
+        this.wanted = "";
+        this.arriving = Object.assign({ first: first }, history.state);
+        if (stays) this.ready(this.name);
+        else document.title = titled(this.route, "");
+        var own = Canon.href(this.route.view, this.place(this.route));
+        if (!this.route.of && !this.route.note && location.hash !== own && this.route.view !== "home") history.replaceState(history.state, "", own);
+      },
+      place: function (r) {
+        if (r.view === "search") return r.query;
+        return r.view === "metas" ? r.sort + (r.turned ? "/turned" : "") : r.number;
+      },
+      // A view stands: its title is known, and one is where one was, or at its heading.
+      ready: function (name) {
+        var arriving = this.arriving;
+        this.name = name;
+        document.title = titled(this.route, name);
+        if (!arriving) return;
+        this.arriving = null;
+        window.scrollTo(0, arriving.y || 0);
+        if (arriving.first && !arriving.at || document.activeElement !== document.body) return; // nobody's place is taken away
+        var links = Array.from(document.querySelectorAll("main a[href]"));
+        var target = links.find(function (a) { return a.getAttribute("href") === arriving.at; }) || document.querySelector("main h1");
+        if (target) target.focus({ preventScroll: true });
       },
       // While one types, the address is replaced, so that the back button leaves the search at once.
       type: function () {
-        var hash = this.typed.trim() ? "#/search/" + encodeURIComponent(this.typed.trim()) : "#/";
+        var hash = this.typed.trim() ? Canon.href("search", this.typed.trim()) : Canon.href("home");
+        this.wanted = "";
         if (this.route.view === "search") history.replaceState(null, "", hash);
-        else history.pushState(null, "", hash);
-        this.route = parse(hash);
+        else { leave(); history.pushState(null, "", hash); }
+        this.route = Canon.parse(hash);
+        this.arriving = null;
+        document.title = titled(this.route, "");
       },
-      links: function () { return Array.from(document.querySelectorAll(".hits a")); },
-      open: function () { var first = this.links()[0]; if (first) location.hash = first.getAttribute("href"); },
-      move: function (step) {
-        var links = this.links(), at = links.indexOf(document.activeElement) + step;
-        if (at < 0) this.$refs.box.focus();
-        else if (links[at]) links[at].focus();
+      // Enter opens the best hit, as soon as it is known.
+      open: function () {
+        var query = this.typed.trim();
+        if (!query) return;
+        this.wanted = query;
+        if (this.found && this.found.query === query && this.route.view === "search") this.hit(this.found);
+      },
+      hit: function (found) {
+        this.found = found;
+        if (this.wanted !== found.query || this.route.view !== "search") return;
+        this.wanted = "";
+        if (!found.first) return;
+        this.$refs.box.blur();
+        leave();
+        location.hash = found.first;
       },
       turn: function () { this.theme = this.dark ? "light" : "dark"; },
-      key: function (event) {
-        if (event.ctrlKey || event.metaKey || event.altKey) return;
-        var typing = event.target === this.$refs.box, known = true;
-        if (event.key === "ArrowDown") this.move(1);
-        else if (event.key === "ArrowUp" && !typing) this.move(-1);
-        else if (event.key === "Escape" && typing) this.$refs.box.blur();
-        else if (typing) return;
-        else if (event.key === "/") this.$refs.box.focus();
-        else if (event.key === "h") location.hash = "#/";
-        else known = this.step(event.key);
-        if (known && (this.route.view === "search" || event.key.length === 1)) event.preventDefault();
-      },
-      step: function (key) {
-        var r = this.route;
-        if (r.number === undefined) return false;
-        if (key === "g" && r.view !== "meta") { location.hash = (r.view === "graph" ? "#/latent/" : "#/graph/") + r.number; return true; }
-        var by = key === "j" ? 1 : key === "k" ? -1 : 0, most = Canon.manifest[KINDS[r.view]];
-        if (by && r.number + by >= 0 && r.number + by < most) location.hash = "#/" + r.view + "/" + (r.number + by);
-        return by !== 0;
-      },
     },
-    template: '<div class="frame"><header class="top"><a class="home" href="#/">Explorer</a><form role="search" @submit.prevent="open"><label><span class="unseen">Search latents</span>' +
-      '<input ref="box" v-model="typed" @input="type" type="search" placeholder="Name, fact, token or number" autocomplete="off" spellcheck="false"></label></form>' +
-      '<button type="button" class="theme" :aria-pressed="dark" :title="dark ? \'Light colours\' : \'Dark colours\'" @click="turn"><span class="unseen">Dark colours</span>' +
-      '<span aria-hidden="true">{{ dark ? "☀" : "☾" }}</span></button></header>' +
-      '<main><p v-if="route.note" role="status" class="note">{{ route.note }}</p><latent v-if="route.view === \'latent\'" :number="route.number" /><meta-view v-else-if="route.view === \'meta\'" :number="route.number" />' +
-      '<walk v-else-if="route.view === \'graph\'" :number="route.number" /><results v-else-if="route.view === \'search\'" :query="route.query" /><home v-else /></main></div>',
+    template: `<div class="frame"><header class="top"><a class="home" href="#/">Explorer</a><form role="search" @submit.prevent="open"><label><span
+      class="unseen">Search latents and meta-latents</span><input ref="box" v-model="typed" @input="type" type="search" placeholder="Name, fact, token or number"
+      autocomplete="off" spellcheck="false"></label></form><button type="button" class="theme" :aria-pressed="dark" :title="dark ? 'Light colours' :
+      'Dark colours'" @click="turn"><span class="unseen">Dark colours</span><span aria-hidden="true">{{ dark ? "☀" : "☾" }}</span></button></header>
+      <main><p v-if="route.note" role="status" class="note">{{ route.note }}</p><p v-if="strange" role="status" class="note">{{ strange }}</p>
+      <latent v-if="route.view === 'latent'" :number="route.number" @ready="ready" />
+      <meta-latent v-else-if="route.view === 'meta'" :number="route.number" @ready="ready" />
+      <walk v-else-if="route.view === 'graph'" :number="route.number" @ready="ready" />
+      <results v-else-if="route.view === 'search'" :query="route.query" @ready="ready" @found="hit" />
+      <metas v-else-if="route.view === 'metas'" :sort="route.sort" :turned="route.turned" @ready="ready" />
+      <home v-else :key="route.note" @ready="ready" /></main></div>`,
   };
-  App.components["meta-view"] = App.components.meta; // "meta" is an HTML element
-  delete App.components.meta;
 
   function fail(error) {
     var place = document.getElementById("explorer"), told = document.createElement("p");
@@ -99,5 +140,19 @@
     place.replaceChildren(told);
   }
 
-  Canon.open().then(function () { window.Vue.createApp(App).mount("#explorer"); }).catch(fail);
+  // Templates are put into code before they are needed, while the reader reads.
+  function prepare(components) {
+    Object.values(components).forEach(function (one) {
+      if (one.template && !one.render) one.render = window.Vue.compile(one.template, WHITESPACE);
+      if (one.components) prepare(one.components);
+    });
+  }
+
+  Canon.open().then(function () {
+    if (!window.Vue) throw new Error("vue.js is missing or cannot be read: copy the whole folder again, or write the explorer again.");
+    var app = window.Vue.createApp(App);
+    Object.assign(app.config.compilerOptions, WHITESPACE);
+    app.mount("#explorer");
+    (window.requestIdleCallback || setTimeout)(function () { prepare(App.components); });
+  }).catch(fail);
 })(window.Canon);

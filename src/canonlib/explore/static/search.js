@@ -1,76 +1,195 @@
-// Finds latents by number, name, fact or token. One pass over all of them takes milliseconds, also over fifty thousand.
+// Finds latents and meta-latents by number, name, fact, part or token. One pass over all of them takes milliseconds, also
+// over fifty thousand: texts are few and looked through once for each word, latents then hold numbers of texts.
 (function (Canon) {
   "use strict";
-  var FIELDS = { name: 1, fact: 1, token: 1, raises: 1 };
+  var FIELDS = ["name", "fact", "part", "token", "raises", "user"];
+  // Columns of numbers: [column of the index, field, what a hit by it is worth, how it is put into words].
+  var COLUMNS = [
+    ["facts", "fact", 5, "true of it:"], ["detects", "fact", 4.5, "detects"], ["parts", "part", 4, "has the part"],
+    ["tokens", "token", 3, "fires on"], ["raises", "raises", 2, "raises"],
+  ];
+  var EXACT = 0.4; // more for a text that is the word and not only holds it
   var ready = null;
 
-  // Lower-case columns, made once: [name, facts, tokens it fires on, tokens it raises] for each latent.
+  // Rows of numbers, one behind the other: what latent j holds lies from starts[j] to starts[j + 1].
+  function flat(rows) {
+    var starts = new Int32Array(rows.length + 1), at = 0, all = 0;
+    rows.forEach(function (row) { all += row.length; });
+    var numbers = new Int32Array(all);
+    for (var j = 0; j < rows.length; j++) {
+      for (var i = 0; i < rows[j].length; i++) numbers[at++] = rows[j][i];
+      starts[j + 1] = at;
+    }
+    return { starts: starts, numbers: numbers };
+  }
+  function lower(texts) { return texts.map(function (t) { return t.toLowerCase(); }); }
+
+  // What is searched, in lower case, made once.
   function prepare() {
-    if (ready) return ready;
-    ready = Promise.all([Canon.piece("index"), Canon.tokens()]).then(function (parts) {
-      var index = parts[0], words = parts[1].map(function (w) { return w.toLowerCase(); });
-      var facts = Canon.manifest.facts.map(function (f) { return f.toLowerCase(); });
-      var n = index.names.length, columns = { name: [], fact: [], token: [], raises: [] };
-      for (var j = 0; j < n; j++) {
-        columns.name.push(index.names[j].toLowerCase());
-        columns.fact.push(index.facts[j].map(function (f) { return facts[f]; }).join("\n"));
-        columns.token.push(index.tokens[j][0].map(function (t) { return words[t]; }).join("\n"));
-        columns.raises.push(index.tokens[j][1].join("\n").toLowerCase());
-      }
-      return { n: n, columns: columns, index: index };
-    });
+    ready = ready || Promise.all([Canon.index(), Canon.tokens(), Canon.metas()]).then(function (got) {
+      var index = got[0], metas = got[2], facts = Canon.manifest.facts;
+      var told = { facts: facts, detects: facts, parts: metas.map(function (m) { return m.n; }), tokens: got[1], raises: index.words };
+      var texts = {};
+      Object.keys(told).forEach(function (key) { texts[key] = lower(told[key]); });
+      var columns = {};
+      COLUMNS.forEach(function (c) { if (index[c[0]]) columns[c[0]] = flat(index[c[0]]); });
+      var rows = metas.map(function (m) { return { name: m.n.toLowerCase(), user: lower(m.u), raises: lower(m.w) }; });
+      return { index: index, metas: metas, names: lower(index.names), told: told, texts: texts, columns: columns, rows: rows };
+    }).catch(function (error) { ready = null; throw error; });
     return ready;
   }
 
-  // "token:berlin country" -> [{field: "token", text: "berlin"}, {field: null, text: "country"}]
+  // "token:berlin country" -> [{field: "token", text: "berlin"}, {field: "", text: "country"}]
   function parse(query) {
     return query.toLowerCase().split(/\s+/).filter(Boolean).map(function (word) {
       var at = word.indexOf(":"), field = word.slice(0, at);
-      if (at > 0 && FIELDS[field] && word.length > at + 1) return { field: field, text: word.slice(at + 1) };
-      return { field: null, text: word.replace(/^#(?=\d+$)/, "") };
+      if (at > 0 && FIELDS.indexOf(field) >= 0 && word.length > at + 1) return { field: field, text: word.slice(at + 1) };
+      return { field: "", text: word.replace(/^#(?=\d+$)/, "") };
     });
   }
 
-  // How well latent j answers to one word: 0 not at all; names before facts before tokens.
-  function score(columns, j, part) {
-    if (part.field) return columns[part.field][j].indexOf(part.text) >= 0 ? 4 : 0;
-    var name = columns.name[j], at = name.indexOf(part.text);
-    if (name === part.text) return 9;
-    if (at === 0) return 8;
-    if (at > 0) return 6;
-    if (columns.fact[j].indexOf(part.text) >= 0) return 4;
-    if (columns.token[j].indexOf(part.text) >= 0) return 3;
-    return columns.raises[j].indexOf(part.text) >= 0 ? 2 : 0;
+  // How well each of some texts answers to a word: 0, 1 or 1 + EXACT.
+  function answers(texts, text) {
+    var found = new Float32Array(texts.length);
+    for (var i = 0; i < texts.length; i++) {
+      if (texts[i] && texts[i].indexOf(text) >= 0) found[i] = texts[i] === text ? 1 + EXACT : 1;
+    }
+    return found;
+  }
+  function nameScore(name, text) {
+    var at = name.indexOf(text);
+    return at < 0 ? 0 : name === text ? 9 : at === 0 ? 8 : 6;
   }
 
-  // A promise of {query, total, found: [latent, ...], ms}: the best first, then by number.
-  Canon.search = function (query, limit) {
-    return prepare().then(function (all) {
-      var began = performance.now(), parts = parse(query), hits = [];
-      if (parts.length) {
-        var number = parts.length === 1 && !parts[0].field && /^\d+$/.test(parts[0].text) ? Number(parts[0].text) : -1;
-        for (var j = 0; j < all.n; j++) {
-          var sum = 0;
-          for (var p = 0; p < parts.length; p++) {
-            var s = score(all.columns, j, parts[p]);
-            if (!s) { sum = 0; break; }
-            sum += s;
-          }
-          if (j === number) sum += 100;
-          if (sum) hits.push([sum, j]);
-        }
-        hits.sort(function (a, b) { return b[0] - a[0] || a[1] - b[1]; });
+  // The words of a query, and for each the columns that may answer to it, with the texts in them that do; the last query's
+  // are kept, for its hits are asked next why they are hits.
+  var last = null;
+  function planned(all, query) {
+    if (!last || last.query !== query || last.all !== all) {
+      var parts = parse(query);
+      last = { query: query, all: all, parts: parts, plans: parts.map(function (part) { return plan(all, part); }) };
+    }
+    return last;
+  }
+  function plan(all, part) {
+    var columns = COLUMNS.filter(function (c) { return all.columns[c[0]] && (!part.field || part.field === c[1]); });
+    return columns.map(function (c) {
+      var good = answers(all.texts[c[0]], part.text);
+      return { held: all.columns[c[0]], good: good, worth: c[2], told: all.told[c[0]], label: c[3] };
+    }).filter(function (c) { return c.good.some(Boolean); });
+  }
+
+  // Adds what a column is worth to the latents that nothing better has found yet.
+  function credit(scores, column) {
+    var starts = column.held.starts, numbers = column.held.numbers, good = column.good, worth = column.worth - 1;
+    for (var j = 0; j < scores.length; j++) {
+      if (scores[j]) continue;
+      var most = 0;
+      for (var i = starts[j]; i < starts[j + 1]; i++) if (good[numbers[i]] > most) most = good[numbers[i]];
+      if (most) scores[j] = worth + most;
+    }
+  }
+  // The text of latent j that answers best; -1 for none.
+  function bestText(column, j) {
+    var found = -1, most = 0;
+    for (var i = column.held.starts[j]; i < column.held.starts[j + 1]; i++) {
+      var number = column.held.numbers[i];
+      if (column.good[number] > most) { most = column.good[number]; found = number; }
+    }
+    return found;
+  }
+
+  // How well each latent answers to all words; 0 where one word finds nothing in it.
+  function latentScores(all, plans) {
+    var total = null;
+    plans.parts.forEach(function (part, p) {
+      var scores = new Float32Array(all.names.length);
+      if (!part.field || part.field === "name") {
+        for (var j = 0; j < scores.length; j++) scores[j] = nameScore(all.names[j], part.text);
       }
-      var found = hits.slice(0, limit || 50).map(function (h) { return h[1]; });
-      return { query: query, total: hits.length, found: found, ms: performance.now() - began };
+      plans.plans[p].forEach(function (column) { credit(scores, column); });
+      if (total) for (var k = 0; k < scores.length; k++) total[k] = total[k] && scores[k] ? total[k] + scores[k] : 0;
+      else total = scores;
+    });
+    return total;
+  }
+
+  function within(texts, text) { return Math.max.apply(null, Array.from(answers(texts, text)).concat(0)); }
+  function metaScore(row, parts) {
+    var sum = 0;
+    for (var p = 0; p < parts.length; p++) {
+      var field = parts[p].field, text = parts[p].text;
+      var s = !field || field === "name" || field === "fact" ? nameScore(row.name, text) : 0;
+      if (!s && (!field || field === "user") && within(row.user, text)) s = 3;
+      if (!s && (!field || field === "raises") && within(row.raises, text)) s = 2;
+      if (!s) return 0;
+      sum += s;
+    }
+    return sum;
+  }
+
+  function ranked(scores, number, worth) {
+    var hits = [];
+    if (number >= 0 && number < scores.length) scores[number] += worth;
+    for (var j = 0; j < scores.length; j++) if (scores[j]) hits.push(j);
+    return hits.sort(function (a, b) { return scores[b] - scores[a] || a - b; });
+  }
+
+  // A promise of {query, latents, metas, first, ms}: of each kind {total, best, found: [number, ...]}, the best first, then
+  // by number; first is the address of the best of all.
+  Canon.search = function (query, limits) {
+    return prepare().then(function (all) {
+      var began = performance.now(), plans = planned(all, query), parts = plans.parts;
+      var hits = { latents: [], metas: [] }, scores = {};
+      if (parts.length) {
+        var bare = parts.length === 1 && !parts[0].field && /^\d{1,9}$/.test(parts[0].text) ? Number(parts[0].text) : -1;
+        scores.latents = latentScores(all, plans);
+        scores.metas = all.rows.map(function (row) { return metaScore(row, parts); });
+        hits.latents = ranked(scores.latents, bare, 200);
+        hits.metas = ranked(scores.metas, bare, 100);
+      }
+      var result = { query: query };
+      ["latents", "metas"].forEach(function (kind) {
+        var most = (limits && limits[kind]) || 50;
+        result[kind] = { total: hits[kind].length, best: hits[kind].length ? scores[kind][hits[kind][0]] : 0,
+          found: hits[kind].slice(0, most) };
+      });
+      var metaFirst = result.metas.best > result.latents.best, leader = metaFirst ? result.metas : result.latents;
+      result.first = leader.total ? Canon.href(metaFirst ? "meta" : "latent", leader.found[0]) : "";
+      result.ms = performance.now() - began;
+      return result;
     });
   };
-  // Names of latents, once the index is there: {of: number -> name}.
-  Canon.names = function () { return prepare().then(function (all) { return all.index.names; }); };
-  Canon.about = function (j) {
+
+  // Why a latent is found: for each word that is not in its name, the field and the text that answer best.
+  Canon.why = function (query, j) {
     return prepare().then(function (all) {
-      var facts = all.index.facts[j].map(function (f) { return Canon.manifest.facts[f]; });
-      return { name: all.index.names[j], facts: facts, tokens: all.index.tokens[j] };
+      var reasons = [], plans = planned(all, query);
+      plans.parts.forEach(function (part, p) {
+        if ((!part.field || part.field === "name") && nameScore(all.names[j], part.text)) return;
+        plans.plans[p].some(function (column) {
+          var at = bestText(column, j);
+          if (at >= 0) reasons.push({ label: column.label, text: column.told[at] });
+          return at >= 0;
+        });
+      });
+      return { name: all.index.names[j], reasons: reasons, tokens: all.index.tokens[j].map(function (t) { return all.told.tokens[t]; }) };
+    });
+  };
+  // The same for a meta-latent.
+  Canon.whyMeta = function (query, m) {
+    return prepare().then(function (all) {
+      var row = all.rows[m], reasons = [];
+      parse(query).forEach(function (part) {
+        if (nameScore(row.name, part.text) && (!part.field || part.field === "name" || part.field === "fact")) return;
+        [["user", "u", "used by"], ["raises", "w", "raises"]].some(function (kind) {
+          var good = answers(row[kind[0]], part.text), at = good.findIndex(Boolean);
+          if (at < 0 || (part.field && part.field !== kind[0])) return false;
+          reasons.push({ label: kind[2], text: all.metas[m][kind[1]][at] });
+          return true;
+        });
+      });
+      return { row: all.metas[m], reasons: reasons };
     });
   };
 })(window.Canon);

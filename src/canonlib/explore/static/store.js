@@ -3,19 +3,21 @@ window.Canon = {};
 (function (Canon) {
   "use strict";
   var KEPT = 60; // chunks held in memory; older ones are read again when they are wanted
-  var FORMAT = 1;
+  var FORMAT = 2;
+  var REMEDY = ": copy the whole folder again, or write the explorer again with canonlib explore.";
   var waiting = {};
   var loaded = new Map();
 
   window.canonData = function (name, content) {
-    if (waiting[name]) waiting[name].arrived(content);
+    if (waiting[name]) waiting[name](content);
   };
 
   function forget() {
     while (loaded.size > KEPT) loaded.delete(loaded.keys().next().value);
   }
 
-  // A promise of the piece of that name.
+  // A promise of the piece of that name. A file that is missing, or that does not hand its piece over because it was cut
+  // off or is another file, is an error; it is asked for again next time.
   function piece(name) {
     if (loaded.has(name)) {
       var known = loaded.get(name);
@@ -24,16 +26,18 @@ window.Canon = {};
       return known;
     }
     var promise = new Promise(function (resolve, reject) {
-      var script = document.createElement("script");
-      waiting[name] = { arrived: resolve };
-      script.src = "data/" + name + ".js";
-      script.onload = function () { delete waiting[name]; script.remove(); };
-      script.onerror = function () {
+      var script = document.createElement("script"), arrived = false;
+      function over(problem) {
         delete waiting[name];
-        loaded.delete(name);
         script.remove();
-        reject(new Error("data/" + name + ".js is missing: write the explorer again with canonlib explore."));
-      };
+        if (!problem) return;
+        if (loaded.get(name) === promise) loaded.delete(name);
+        reject(new Error("data/" + name + ".js " + problem + REMEDY));
+      }
+      waiting[name] = function (content) { arrived = true; resolve(content); };
+      script.src = "data/" + name + ".js";
+      script.onload = function () { over(arrived ? "" : "cannot be read"); };
+      script.onerror = function () { over("is missing"); };
       document.head.appendChild(script);
     });
     loaded.set(name, promise);
@@ -43,11 +47,21 @@ window.Canon = {};
 
   // The record of one latent ("latents") or meta-latent ("metas").
   function record(kind, number) {
-    var chunk = Canon.manifest.chunk;
-    return piece(kind + "-" + Math.floor(number / chunk)).then(function (rows) { return rows[number % chunk]; });
+    var chunk = Canon.manifest.chunk, name = kind + "-" + Math.floor(number / chunk);
+    return piece(name).then(function (rows) {
+      if (!rows[number % chunk]) throw new Error("data/" + name + ".js holds nothing about number " + number + REMEDY);
+      return rows[number % chunk];
+    });
   }
 
-  var tokens = null;
+  // What every page needs is read once and stays, whatever is forgotten; what failed is asked for again.
+  function kept(name) {
+    var promise = null;
+    return function () {
+      promise = promise || piece(name).catch(function (error) { promise = null; throw error; });
+      return promise;
+    };
+  }
 
   Canon.open = function () {
     return piece("manifest").then(function (manifest) {
@@ -61,7 +75,13 @@ window.Canon = {};
   };
   Canon.latent = function (number) { return record("latents", number); };
   Canon.meta = function (number) { return record("metas", number); };
-  Canon.metaNames = function () { return piece("metas"); };
-  Canon.tokens = function () { return (tokens = tokens || piece("tokens")); };
-  Canon.piece = piece;
+  Canon.metas = kept("metas");
+  Canon.tokens = kept("tokens");
+  Canon.index = kept("index");
+  var dead = kept("dead");
+  // The latents that never fired in training, as a set.
+  Canon.dead = function () {
+    var some = Canon.manifest.n_alive !== null && Canon.manifest.n_alive < Canon.manifest.n_latents;
+    return some ? dead().then(function (those) { return new Set(those); }) : Promise.resolve(new Set());
+  };
 })(window.Canon);

@@ -22,11 +22,25 @@
     }).join(" ") || "∅";
   }
 
+  Canon.count = function (n) { return n.toLocaleString("en"); };
+
+  // Two digits that count; what is smaller than all of them is said to be so, and never shown as zero.
   Canon.percent = function (share) {
-    if (!share) return "never";
-    return share < 0.0001 ? "<0.01%" : (100 * share).toFixed(share < 0.01 ? 2 : 1) + "%";
+    var p = Math.abs(100 * share);
+    if (p < 0.0001) return p ? "less than 0.0001%" : "0%";
+    return (p < 10 ? Number(p.toPrecision(2)).toString() : p.toFixed(p < 99.95 ? 1 : 0)) + "%";
   };
-  Canon.signed = function (share) { return (share > 0 ? "+" : "−") + Math.abs(100 * share).toFixed(2) + "%"; };
+
+  // How an error changes: "falls by 0.34%".
+  Canon.change = function (share) {
+    return share ? (share < 0 ? "falls by " : "rises by ") + Canon.percent(share) : "stays the same";
+  };
+
+  // On how much it fires: of what was measured, which need not be all tokens.
+  Canon.fires = function (share) {
+    var unit = Canon.manifest.unit;
+    return share ? "fires on " + Canon.percent(share) + " of " + unit : "never fires on the " + unit + " measured";
+  };
 
   Canon.Token = {
     props: { text: { type: String, required: true } },
