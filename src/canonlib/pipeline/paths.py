@@ -48,7 +48,9 @@ class StoredPath:
     mse: dict[str, torch.Tensor]
     """[n_moves + 1] by bias (``stitch.path.BIASES``)."""
     l0: torch.Tensor
+    """[n_moves + 1] active latents per token at each point."""
     size: torch.Tensor
+    """[n_moves + 1] latents in the dictionary at each point."""
     ce: list[dict[str, float]]
     """At some points: ``point`` and what ``sae.evaluation.ce_row`` gives there, under the best bias."""
     mse_large: float
