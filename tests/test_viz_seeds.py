@@ -32,6 +32,17 @@ def test_one_seed_has_no_interval() -> None:
     assert figure.layout.showlegend is False
 
 
+def test_controls_are_grey_and_a_second_series_is_hollow() -> None:
+    values = {"real": [[1.0], [2.0]], "other": [[1.0], [2.0]]}
+    figure = viz.seed_dots(["a", "b"], values, title="T", y="y", colors={"real": "#123456"}, controls=("b",))
+    real, _, other, _ = figure.data
+    assert list(real.marker.color) == ["#123456", viz.CONTROL]
+    assert list(other.marker.color) == [viz.SMALL, viz.CONTROL]
+    assert (real.marker.symbol, other.marker.symbol) == ("circle", "circle-open")
+    with pytest.raises(ConfigError, match="controls names 'c', which is none of the columns"):
+        viz.seed_dots(["a"], {"x": [[1.0]]}, title="T", y="y", controls=("c",))
+
+
 def test_bad_input_is_named() -> None:
     with pytest.raises(ConfigError, match="at least one"):
         viz.seed_dots([], {}, title="T", y="y")

@@ -66,6 +66,14 @@ def test_parts_stand_by_their_parents():
     assert list(lines.y)[-3:-1] == [dots[1].y[0], dots[2].y[1]]
 
 
+def test_labels_aside_have_room_to_their_right():
+    columns = {8: [Part("a", 1.0)], 16: [Part("b", 0.5, parent=0)]}
+    above, aside = (viz.splitting_tree(columns, title="T", aside=side) for side in (False, True))
+    assert {trace.textposition for trace in above.data[1:]} == {"top center"}
+    assert {trace.textposition for trace in aside.data[1:]} == {"middle right"}
+    assert aside.layout.xaxis.range[1] - above.layout.xaxis.range[1] == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("columns", [{}, {8: []}, {8: [Part("a", 1.0)], 16: [Part("b", 1.0, parent=1)]},
                                      {8: [Part("a", 1.0, parent=0)]}])  # fmt: skip
 def test_trees_without_parts_or_with_strange_parents_are_refused(columns):
