@@ -98,7 +98,7 @@ def test_this_repository_could_be_released_and_stays_in_step(tmp_path: Path) -> 
 
 def test_the_changelog_says_something_about_this_version() -> None:
     version, _ = release.headings(ROOT)[0]
-    assert release.notes(ROOT, version).startswith("- ")
+    assert len(release.notes(ROOT, version).split()) > 20
 
 
 def test_the_cell_goes_before_the_first_code_cell_and_only_once(tree: Path) -> None:
