@@ -13,9 +13,10 @@ from typing import Any
 KERNEL = "python3"
 ENGINE = "canonlib"
 MEMORY = "memory.txt"
-"""File beside the kernel's description: the most memory that the kernel has held, in MiB, written when it ends."""
+"""File beside the kernel's description: the most memory that the kernel has held, in MiB."""
+# After every cell and not at the end: a kernel that is slow to end is killed, and would say nothing.
 _TELL_MEMORY = (
-    "__import__('atexit').register(lambda: open({path!r}, 'w').write(str("
+    "get_ipython().events.register('post_run_cell', lambda *_: open({path!r}, 'w').write(str("
     "__import__('resource').getrusage(0).ru_maxrss // (1 << (20 if __import__('sys').platform == 'darwin' else 10)))))"
 )
 
