@@ -1,10 +1,11 @@
-"""What several files share: the package as built, an environment in which a notebook installed it, and how tests are
-dealt out when several processes run them (``-n 2 --dist loadfile``)."""
+"""What several files share: the package as built, an environment in which a notebook installed it, a browser, and how
+tests are dealt out when several processes run them (``-n 2 --dist loadfile``)."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +71,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("needs a git checkout")
     return Built(*freshhelpers.build(tmp_path_factory.mktemp("built")))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium without a network, one for a file's tests."""
+    from browserhelpers import open_browser
+
+    with open_browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

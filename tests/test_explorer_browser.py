@@ -8,7 +8,6 @@ import shutil
 import pytest
 import torch
 from axehelpers import GRAVE, RUN
-from browserhelpers import open_browser
 from explorehelpers import HOSTILE, Tab, ragged, read, subject
 from saehelpers import random_sae
 
@@ -20,12 +19,6 @@ pytestmark = pytest.mark.browser
 
 VIEWS = ("", *(f"latent/{j}" for j in range(len(HOSTILE))), "latent/29", "meta/0", "meta/3", "meta/9", "metas", "metas/name",
          "graph/1", "graph/7", "search/name", "search/nothing at all", "latent/30", "nowhere", "search/%E0%A4%A")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import pytest
 from axehelpers import GRAVE, RUN
-from browserhelpers import open_browser
 from explorehelpers import Tab, read
 
 from canonlib.explore.site import write_app
@@ -18,12 +17,6 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "book" / "explorer" / "data"
 WINDOWS = [(width, theme) for width in (1400, 390) for theme in ("light", "dark")]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

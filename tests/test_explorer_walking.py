@@ -7,18 +7,11 @@ from urllib.parse import quote
 
 import pytest
 import torch
-from browserhelpers import open_browser
 from explorehelpers import HOSTILE, Tab, read, subject
 
 from canonlib.explore import write_explorer
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

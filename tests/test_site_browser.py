@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axehelpers import blocked_readers
-from browserhelpers import Reader, built_pages, open_browser
+from browserhelpers import Reader, built_pages
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WINDOWS = [(1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")]
@@ -22,12 +22,6 @@ JUDGED = {(1400, "light"), (390, "dark")}
 @pytest.fixture(scope="module")
 def pages() -> list[Path]:
     return built_pages()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module", params=WINDOWS, ids=lambda window: "-".join(map(str, window)))
