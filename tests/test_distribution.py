@@ -16,8 +16,11 @@ from typing import Any
 
 import pytest
 import tomllib
+import typer
 from freshhelpers import ROOT, committed_below, outside
 from packaging.metadata import Metadata
+
+from canonlib.cli import app
 
 pytestmark = [pytest.mark.slow, pytest.mark.fresh]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
@@ -131,17 +134,23 @@ def command(colab: Any, folder: Path, *arguments: str) -> subprocess.CompletedPr
     return subprocess.run([script, *arguments], cwd=folder, env=variables, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("arguments", [
-    [], ["claims"], ["run"], ["notebooks"], ["store"], ["world"], ["interpret"],
-])  # fmt: skip
-def test_every_command_has_help_outside_of_the_repository(colab: Any, tmp_path: Path, arguments: list[str]) -> None:
-    done = command(colab, tmp_path, *arguments, "--help")
+@pytest.mark.parametrize("name", ["", *sorted(typer.main.get_command(app).commands)])
+def test_every_command_has_help_outside_of_the_repository(colab: Any, tmp_path: Path, name: str) -> None:
+    done = command(colab, tmp_path, *name.split(), "--help")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"Usage: canonlib", done.stdout)
+    assert re.search(rf"Usage: canonlib {name}", done.stdout)
+
+
+def test_an_explorer_of_ones_own_saes_is_written_outside_of_the_repository(colab: Any, tmp_path: Path) -> None:
+    colab.python.say(WORK + 'meta.save("my-meta")', tmp_path)
+    done = command(colab, tmp_path, "explore", "page", "--sae", "my-sae", "--meta", "my-meta")
+    assert done.returncode == 0, done.stderr
+    assert {"index.html", "data"} <= {path.name for path in (tmp_path / "page").iterdir()}
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
     (["notebooks", "1"], "no canonlib repository at or above"),
+    (["pdf"], "no canonlib repository at or above"),
     (["claims", "--write"], "in a checkout of canonlib"),
 ])  # fmt: skip
 def test_a_command_that_needs_the_repository_says_so_at_once(
