@@ -162,14 +162,6 @@ def test_data_on_which_nothing_fires(arithmetic: None) -> None:
     assert bool(effects.silent.all()) and not effects.delta_mse.any()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_cuda_equals_cpu() -> None:
-    (a, b), x = pair("jumprelu", "standard"), random_activations(300)
-    expected = insertion_effects(a, b, x)
-    on_gpu = insertion_effects(a.to("cuda"), b.to("cuda"), x)
-    torch.testing.assert_close(on_gpu.delta_mse, expected.delta_mse, rtol=1e-9, atol=1e-12)
-
-
 # --- stitched SAEs as objects
 
 

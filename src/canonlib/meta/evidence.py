@@ -45,9 +45,9 @@ def readings(meta: MetaSAE, sae: SAE[Any], activations: torch.Tensor) -> torch.T
     meta-latent m is in its direction. ``sae`` is the SAE whose decoder ``meta`` was trained on, ``activations``
     ``[n_tokens, d_model]`` those of the model. Raises ``ConfigError`` for another d_model.
     """
-    shares = meta_activations(meta, sae)
     lengths = sae.W_dec.norm(dim=1)
-    return torch.cat([(sae.encode(block) * lengths) @ shares for block in activations.split(_BLOCK)])
+    shares = meta_activations(meta, sae).to(lengths.device)
+    return torch.cat([(sae.encode(block.to(lengths.device)) * lengths) @ shares for block in activations.split(_BLOCK)])
 
 
 @torch.no_grad()

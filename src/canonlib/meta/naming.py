@@ -98,6 +98,7 @@ def name_meta_latents(
         )
     n_permutations = permutations_for(active.shape[-1]) if n_permutations is None else n_permutations
     require_positive("n_permutations", n_permutations)
+    active = active.to(truth.device)
     found = match_facts(active, truth)
     best = found.best_per_latent()
     precision, recall = found.precision, found.recall

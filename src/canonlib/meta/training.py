@@ -40,9 +40,10 @@ _BLOCK = 8192
 def train_meta_sae(decoder: SAE[Any] | torch.Tensor, config: MetaConfig, progress: bool = True) -> MetaSAE:
     """Train a meta-SAE on the rows of ``decoder`` (an SAE, or a matrix ``[n_latents, d_model]``) at unit length.
 
-    One seed gives the same weights bit for bit on one machine and number of threads. The global random state is left
-    as it was. Raises ``ConfigError`` for rows that are zero or not finite (their indices are named) and for fewer
-    distinct rows than meta-latents; warns (``UserWarning``) of duplicate rows, which then count once for each copy.
+    One seed gives the same weights bit for bit on one machine and number of threads (nearly the same on a GPU, whose
+    sums have no fixed order). The global random state is left as it was. Raises ``ConfigError`` for rows that are zero
+    or not finite (their indices are named) and for fewer distinct rows than meta-latents; warns (``UserWarning``) of
+    duplicate rows, which then count once for each copy.
 
     >>> parts = torch.eye(16)[:6]
     >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each

@@ -87,6 +87,8 @@ def score_parts(
     """
     require_positive("folds", folds)
     _require_same_latents(uses, truth, entities, kinds, known)
+    uses, truth, entities, kinds = uses.cpu(), truth.cpu(), entities.cpu(), kinds.cpu()
+    known = None if known is None else known.cpu()
     distinct, owner = torch.unique(entities, return_inverse=True)
     if folds < 2 or len(distinct) < folds:
         raise ConfigError(f"folds must be from 2 to the number of entities ({len(distinct)}), got {folds}.")

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+SPARSE_NEWS = "Sparse (CSR tensor support is in beta|invariant checks are implicitly disabled)"
+"""What torch says once of sparse tensors, according to its version, whoever asked for them as they are."""
+
 
 class Encoder(NamedTuple):
     """What selection needs of an SAE; a latent's score is (x·w + b) · scale."""
@@ -62,11 +65,13 @@ def positions(mask: torch.Tensor) -> torch.Tensor:
 
 
 def kth_largest(values: torch.Tensor, k: int) -> torch.Tensor:
-    """The k-th largest along the last axis, ``[..., n]`` to ``[...]`` (NumPy's vectorised quickselect on a CPU)."""
+    """The k-th largest along the last axis, ``[..., n]`` to ``[...]`` (NumPy's vectorised quickselect on a CPU; on a GPU
+    ``kthvalue`` leaves a long row to a single block of threads, ``topk`` does not).
+    """
     n = values.shape[-1]
     if values.device.type == "cpu":
         return torch.as_tensor(np.partition(values.numpy(), n - k, axis=-1)[..., n - k])
-    return values.kthvalue(n - k + 1, dim=-1).values
+    return values.topk(k, dim=-1, sorted=False).values.amin(-1)
 
 
 def row_offsets(flat: torch.Tensor, n_tokens: int, n_latents: int) -> torch.Tensor:
@@ -80,7 +85,7 @@ def compressed_rows(
 ) -> torch.Tensor:
     """Entries as torch's compressed sparse rows: ``offsets`` ``[n_rows + 1]``, ``column`` and ``value`` ``[n_entries]``."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        warnings.filterwarnings("ignore", message=SPARSE_NEWS)
         # The invariants hold by construction, and checking them takes longer than the products.
         return torch.sparse_csr_tensor(offsets, column, value, shape, check_invariants=False)
 

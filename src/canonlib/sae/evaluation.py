@@ -49,9 +49,10 @@ def ce_loss(
 ) -> float:
     """Mean next-token cross-entropy in nats, with ``splice(x)`` in place of x at ``where`` (the clean loss without).
 
-    tokens: [n_documents, position]; where: bool of the same shape; splice: [n, d_model] to [n, d_model].
+    tokens: [n_documents, position]; where: bool of the same shape; splice: [n, d_model] to [n, d_model], on the model's
+    device.
     """
-    total = 0.0
+    total, device = 0.0, next(lm.parameters()).device
     for rows in torch.arange(len(tokens)).split(100):
         hooks = []
         if splice is not None and where is not None:
@@ -63,8 +64,9 @@ def ce_loss(
                 return value
 
             hooks = [(hook, put)]
-        logits = lm.run_with_hooks(tokens[rows], fwd_hooks=hooks)[:, :-1]
-        total += F.cross_entropy(logits.flatten(0, 1), tokens[rows, 1:].flatten(), reduction="sum").item()
+        part = tokens[rows].to(device)
+        logits = lm.run_with_hooks(part, fwd_hooks=hooks)[:, :-1]
+        total += F.cross_entropy(logits.flatten(0, 1), part[:, 1:].flatten(), reduction="sum").item()
     return total / (len(tokens) * (tokens.shape[1] - 1))
 
 

@@ -6,6 +6,7 @@ they are never kept (``select``), decoding and gradients touch active entries on
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from sae_lens.saes.topk_sae import TopKTrainingSAE
 from sae_lens.training.sae_trainer import SAETrainer
 
 from canonlib.errors import ConfigError
-from canonlib.sae.entries import Encoder, Entries
+from canonlib.sae.entries import SPARSE_NEWS, Encoder, Entries
 from canonlib.sae.gradients import Decoded, Gradients, backward
 from canonlib.sae.select import Selector
 from canonlib.tiers import TOPK_LIKE
@@ -44,7 +45,8 @@ class FastTrainer(SAETrainer[Any, Any]):
     For TopK, BatchTopK and Matryoshka BatchTopK training SAEs in float32 or float64. Raises ``ConfigError`` for what
     ``refusal`` names: use SAELens's own trainer there. While it trains, ``W_enc`` is laid out latent by latent in
     memory (its shape stays [d_model, n_latents]); ``release`` restores SAELens's layout, and ``fit`` ends with it.
-    Forward hooks on the SAE's activations do not run in training.
+    Forward hooks on the SAE's activations do not run in training. On a GPU it pays for large dictionaries; on small ones
+    SAELens's own step is as fast or faster there (the book's page on performance, *On a GPU*).
     """
 
     def __init__(self, cfg: SAETrainerConfig, sae: TopKTrainingSAE, data_provider: Any, **more: Any) -> None:
@@ -241,4 +243,6 @@ def _dense(
 
 def _as_sparse(entries: Entries, shape: tuple[int, int]) -> torch.Tensor:
     index = torch.stack([entries.token, entries.latent])
-    return torch.sparse_coo_tensor(index, entries.score, shape, is_coalesced=True, check_invariants=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=SPARSE_NEWS)
+        return torch.sparse_coo_tensor(index, entries.score, shape, is_coalesced=True, check_invariants=False)

@@ -15,6 +15,8 @@ from canonlib.sae.preselect import Preselector, exact, pays
 
 _BLOCK_BYTES = 8 * 2**20
 """Pre-activations that are made at a time: the product is slower on fewer rows, the search on more than a cache holds."""
+_GPU_BLOCK_BYTES = 2**28
+"""The same on a GPU, where a block costs the launch of its kernels and a wait for the number of its entries."""
 _MIN_ROWS = 256
 _SAMPLED_ROWS = 64
 _FIRST_DRIFT = 0.02
@@ -72,7 +74,7 @@ class Selector:
         """The k largest scores of every token of ``x`` ``[n_tokens, d_model]`` (TopK), those below zero only where
         ``negative`` asks for them.
         """
-        found = [self._largest(rows, encoder, k, negative) for rows in x.split(self._rows(encoder))]
+        found = [self._largest(rows, encoder, k, negative) for rows in x.split(self._rows(x, encoder))]
         latent, value, counts = (torch.cat(part) for part in zip(*found, strict=True))
         offsets = torch.zeros(len(x) + 1, dtype=torch.long, device=x.device)
         torch.cumsum(counts, 0, out=offsets[1:])
@@ -93,23 +95,25 @@ class Selector:
         flat = positions(mask)
         return flat % len(encoder.weight), pre.reshape(-1)[flat], mask.sum(1)
 
-    def _rows(self, encoder: Encoder) -> int:
-        return max(_MIN_ROWS, _BLOCK_BYTES // (len(encoder.weight) * encoder.weight.element_size()))
+    def _rows(self, x: torch.Tensor, encoder: Encoder) -> int:
+        size = _BLOCK_BYTES if x.device.type == "cpu" else _GPU_BLOCK_BYTES
+        return max(_MIN_ROWS, size // (len(encoder.weight) * encoder.weight.element_size()))
 
     def _block(self, x: torch.Tensor, encoder: Encoder) -> tuple[torch.Tensor, torch.Tensor]:
         """x·w for a block of tokens, and a mask to fill, both views of reused buffers."""
-        shape = (self._rows(encoder), len(encoder.weight))
-        if self._buffers is None or self._buffers[0].shape != shape or self._buffers[0].dtype != x.dtype:
-            self._buffers = x.new_empty(shape), torch.empty(shape, dtype=torch.bool, device=x.device)
-        pre, mask = self._buffers[0][: len(x)], self._buffers[1][: len(x)]
+        shape, held = (len(x), len(encoder.weight)), self._buffers
+        if held is None or len(held[0]) < len(x) or held[0].shape[1] != shape[1] or held[0].dtype != x.dtype:
+            held = self._buffers = x.new_empty(shape), torch.empty(shape, dtype=torch.bool, device=x.device)
+        pre, mask = held[0][: len(x)], held[1][: len(x)]
         return torch.mm(x, encoder.weight.T, out=pre), mask
 
     def _candidates(self, x: torch.Tensor, encoder: Encoder, threshold: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Flat positions and x·w of the entries whose score is above ``threshold``."""
         bound = threshold / encoder.scale - encoder.bias  # so that neither bias nor scale is applied to every entry
         flat, value, n = [], [], len(encoder.weight)
-        for start in range(0, len(x), self._rows(encoder)):
-            pre, mask = self._block(x[start : start + self._rows(encoder)], encoder)
+        n_rows = self._rows(x, encoder)
+        for start in range(0, len(x), n_rows):
+            pre, mask = self._block(x[start : start + n_rows], encoder)
             found = positions(above(pre, bound, mask))
             value.append(pre.reshape(-1).index_select(0, found))
             flat.append(found + start * n)

@@ -108,8 +108,8 @@ def selectivity(sae: SAE[Any], split: Split, batch_size: int = 8192) -> Selectiv
     counts = torch.zeros(n_latents * (n_entities + 1), dtype=torch.long)
     entity = split.entity.long() + 1  # column 0 collects the tokens that name no entity
     start = 0
-    for block in blocks(split.activations, batch_size):
-        token, latent = (sae.encode(block) > 0).nonzero(as_tuple=True)
+    for block in blocks(split.activations, batch_size, sae.W_dec.device):
+        token, latent = (sae.encode(block) > 0).nonzero().cpu().T
         where = latent * (n_entities + 1) + entity[start : start + len(block)][token]
         counts += torch.bincount(where, minlength=len(counts))
         start += len(block)

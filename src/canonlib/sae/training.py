@@ -174,14 +174,16 @@ def train(
     metadata: dict[str, Any] | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
     logger: LoggingConfig | None = None,
+    device: str = "cpu",
 ) -> SAE[Any]:
     """Train one SAE and save it to ``out`` as a SAELens folder (its inference form); return what loads from there.
 
     activations: ``Rows`` or [n_tokens, d_model]. checkpoint: folder to go on from and to write to every
     ``CHECKPOINT_EVERY`` steps. report: called every ``REPORT_EVERY`` steps with the step and the losses. logger:
     SAELens's logging configuration; with ``log_to_wandb`` the losses go to the current Weights & Biases run (see
-    ``wandb.init``). The family's first sparsity and seed are used. Raises ConfigError for sizes or sparsities that
-    cannot work, activations that are not finite, and a checkpoint of another configuration.
+    ``wandb.init``). device: where it is trained; what comes back is on the CPU. The family's first sparsity and seed
+    are used. Raises ConfigError for sizes or sparsities that cannot work, activations that are not finite, and a
+    checkpoint of another configuration.
 
     >>> import tempfile
     >>> from canonlib import toy
@@ -197,7 +199,7 @@ def train(
     """
     rows, family = as_rows(activations), replace(family, sizes=(size,))
     member = family.members[0]
-    one = Training(family, member, rows, seed, checkpoint, metadata, logger)
+    one = Training(family, member, rows, seed, checkpoint, metadata, logger, device)
     train_together([one], rows, seed + member.seed, lambda _, n: report(n.step, n.losses) if report else None)
     one.finish(out)
     return load(out)
