@@ -3,14 +3,15 @@
     python benchmarks/train_step.py --shape 128x8192 --batch 4096 --k 32 --steps 20 --rounds 5 --threads 2
     python benchmarks/train_step.py --shape 128x8192 --aux                  # with 30% of the latents dead
     python benchmarks/train_step.py --shape 128x1024 --curve 1000000        # held-out FVU against tokens and seconds
+    python benchmarks/train_step.py --shape 768x24576 --device cuda         # on a GPU
 
 The peers need an environment of their own: peers-requirements.txt says how to make it. What is not installed is left
 out with a message. All contestants run in one process, in turn, on the same batches and from the same weights, each
 with its library's own update (peers.py). Of the rounds' milliseconds per step the median and the least are reported,
 in wall time and in CPU time of the process (all its threads; a busy machine disturbs it less), and the median over
 rounds of the ratio to canonlib in the same round. Memory is what a fresh process grows by, at its peak, while it
-builds the SAE and its optimizer and makes three steps. "floor" is the encoder's product alone. The held-out FVU after
-the same steps tells whether the contestants did the same work.
+builds the SAE and its optimizer and makes three steps; on a GPU, what PyTorch allocates there. "floor" is the encoder's
+product alone. The held-out FVU after the same steps tells whether the contestants did the same work.
 
 Data: sparse combinations of a planted dictionary (k_true features per token, exponential magnitudes, frequencies that
 fall as 1/rank) with noise, centred, scaled to a mean norm of sqrt(d). One JSON file per run goes to
@@ -72,6 +73,7 @@ def arguments() -> argparse.Namespace:
     add("--n-true", type=int, help="planted features (default: as many as latents)")
     add("--pool", type=int, default=16, help="distinct batches held in memory for the rounds (default 16)")
     add("--held-out", type=int, default=2048, help="tokens for the FVU (default 2048)")
+    add("--results", type=Path, default=RESULTS, help="folder for the JSON file (default: the book's)")
     add("--no-memory", action="store_true", help="leave out the memory runs")
     add("--tag", default="", help="end of the result's file name, to keep runs apart")
     add("--memory-of", choices=list(CONTESTANTS), help=argparse.SUPPRESS)
@@ -185,10 +187,13 @@ def memory_run(args: argparse.Namespace) -> float | None:
     gc.collect()
     if Path("/proc/self/clear_refs").exists():
         Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    before = torch.cuda.memory_allocated() / 2**20 if args.device.startswith("cuda") else status_mib("VmRSS")
+    cuda = args.device.startswith("cuda")
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() / 2**20 if cuda else status_mib("VmRSS")
     contestant = CONTESTANTS[args.memory_of](setting(args), start)
-    run_steps(contestant, [x] * MEMORY_STEPS, args.device.startswith("cuda"))
-    after = torch.cuda.max_memory_allocated() / 2**20 if args.device.startswith("cuda") else status_mib("VmHWM")
+    run_steps(contestant, [x] * MEMORY_STEPS, cuda)
+    after = torch.cuda.max_memory_allocated() / 2**20 if cuda else status_mib("VmHWM")
     return None if before is None or after is None else round(after - before, 1)
 
 
@@ -201,15 +206,15 @@ def memory_in_child(name: str) -> float | None:
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
-    return {key: value for key, value in vars(args).items() if key not in ("memory_of", "threads", "tag")}
+    return {key: value for key, value in vars(args).items() if key not in ("memory_of", "threads", "tag", "results")}
 
 
 def save(args: argparse.Namespace, result: dict[str, Any]) -> None:
     parts = ["train-step", "x".join(map(str, args.shape)), args.device]
     parts += [word for word, wanted in (("aux", args.aux), ("curve", args.curve), (args.tag, args.tag)) if wanted]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{'-'.join(parts)}.json").write_text(json.dumps(result, indent=2) + "\n")
-    say(f"written: src/canonlib/book/results/{'-'.join(parts)}.json")
+    args.results.mkdir(parents=True, exist_ok=True)
+    (args.results / f"{'-'.join(parts)}.json").write_text(json.dumps(result, indent=2) + "\n")
+    say(f"written: {args.results.name}/{'-'.join(parts)}.json")
 
 
 def main() -> None:

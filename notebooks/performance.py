@@ -55,9 +55,9 @@ NAMES = {
 COLORS = dict(zip(NAMES, (*(viz.NEUTRAL[i] for i in (2, 6, 1, 4)), viz.CONTROL), strict=True))
 
 
-def read(tag: str) -> list[dict]:
+def read(tag: str, device: str = "cpu") -> list[dict]:
     """Every training benchmark whose name ends with the tag, smallest dictionary first."""
-    found = [p for p in Path(results).glob("train-step-*-cpu*.json") if p.stem.split("-cpu")[1] == tag]
+    found = [p for p in Path(results).glob(f"train-step-*-{device}*.json") if p.stem.split(f"-{device}")[1] == tag]
     runs = [json.loads(p.read_text()) for p in found]
     return sorted(runs, key=lambda r: r["settings"]["shape"][0] * r["settings"]["shape"][1])
 
@@ -369,6 +369,34 @@ viz.say(f"""**Table 9.** Each chapter alone on {cold["machine"]["cores"]} cores,
 most memory that its kernel held (training runs in processes beside it).""")
 
 # %% [markdown]
+# ## On a GPU
+#
+# Everything in this book was made without a GPU; the library runs on one too, and `pytest -m gpu` compares the two. There matrix products cost next to nothing, and what counts is how many kernels a step launches and how much memory they move. Table 10 has the same step as Table 1, by canonlib and by SAELens.
+
+# %% tags=["hide-input", "nbval-check-output"]
+on_gpu = read("", "cuda") + read("-aux", "cuda")
+faster = [r["contestants"]["saelens"]["wall_ms_median"] / r["contestants"]["canonlib"]["wall_ms_median"] for r in on_gpu]
+rows = [
+    {"shape": shape(r), "dead": "30%" if r["settings"]["aux"] else "none", "times": times,
+     "ours": c["canonlib"]["wall_ms_median"], "floor": c["floor"]["wall_ms_median"],
+     "memory": c["saelens"]["peak_mib"] / c["canonlib"]["peak_mib"] if c["canonlib"].get("peak_mib") else None}
+    for r, c, times in zip(on_gpu, (r["contestants"] for r in on_gpu), faster)
+]  # fmt: skip
+viz.table(rows, {"shape": ("shape", ""), "dead": ("dead latents", ""), "ours": ("ours, ms", ".1f"), "floor": ("product alone, ms", ".2f"),
+                 "times": ("SAELens ×", ".2f"), "memory": ("its memory ×", ".1f")})  # fmt: skip
+
+# %% tags=["remove-input"]
+m, v = on_gpu[0]["machine"], on_gpu[0]["versions"]
+most = max(on_gpu, key=lambda r: r["settings"]["shape"][1])
+least = min(on_gpu, key=lambda r: r["settings"]["shape"][1])
+viz.say(f"""**Table 10.** A step on one {m["gpu"]}, in float32, batches of {most["settings"]["batch"]:,}, $k$ = {most["settings"]["k"]}:
+our milliseconds, the encoder's product alone, and how many times as much SAELens's own trainer takes in time and in
+memory. torch {v["torch"]}, SAELens {v["sae-lens"]}.
+
+So on a GPU the fast trainer is for large dictionaries: SAELens takes {faster[on_gpu.index(most)]:.1f} times as long at {shape(most)},
+and {faster[on_gpu.index(least)]:.2f} times as long at {shape(least)}, where launching many small kernels takes the time.""")
+
+# %% [markdown]
 # ## Doubt
 
 # %% tags=["remove-input"]
@@ -384,4 +412,4 @@ the machine, and not all of them had it to themselves: the load when they began 
 other processors, above all on those without AMX, the ratios may be others.""")  # fmt: skip
 
 # %% [markdown]
-# With two threads the serial steps (finding the active entries, sorting them) leave one core waiting, so small dictionaries gain less from a second core than the matrix product does. The curves of the larger dictionaries use a learning rate ten times as high as the smallest, so that they are trained within a few hundred thousand tokens. Peers were written for GPUs, where dense products cost less; nothing here says how they compare there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most. The stitching benchmarks use random SAEs of a given $L_0$; time depends on shapes and on how many latents fire, not on what they mean.
+# With two threads the serial steps (finding the active entries, sorting them) leave one core waiting, so small dictionaries gain less from a second core than the matrix product does. The curves of the larger dictionaries use a learning rate ten times as high as the smallest, so that they are trained within a few hundred thousand tokens. Peers were written for GPUs, where dense products cost less; of them only SAELens was measured there. The contestants' auxiliary losses differ (each its own), and overcomplete's is left out above for that reason. Timings are from the first steps of a training, when thresholds move most. The stitching benchmarks use random SAEs of a given $L_0$; time depends on shapes and on how many latents fire, not on what they mean.
