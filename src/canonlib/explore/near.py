@@ -44,7 +44,8 @@ def classes(subject: Subject, progress: bool = False) -> tuple[list[list[Any]] |
     """For each latent [class, change of the next smaller SAE's MSE]; or None, and the reason why it is not known.
 
     The effect needs activations, and SAEs that can be stitched: a TopK SAE, whose latents depend on one another, has
-    parts and neighbours, but no classes. Without a smaller SAE there is neither a class nor a reason.
+    parts and neighbours, but no classes. Without a smaller SAE there is neither a class nor a reason. Raises
+    ``ConfigError`` for SAEs of another d_model.
     """
     from canonlib.stitch import classify, insertion_effects, require_stitchable
 
