@@ -15,7 +15,7 @@
 #
 # > **What you will be able to say at the end.** What it means for the parts of a model to be unique, complete and atomic; why one set of data admits several dictionaries; and why we test on a world whose facts we wrote.
 # >
-# > **Time.** 20 minutes to read, under a minute to run.
+# > **Time.** 20 minutes to read, a quarter of a minute to run.
 # >
 # > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
 # >

@@ -15,7 +15,7 @@
 #
 # > **What you will be able to say at the end.** How a sparse autoencoder is trained, down to its gradient; which numbers tell whether it is any good; why latents die and what helps; and what a large dictionary knows that a small one does not.
 # >
-# > **Time.** 30 minutes to read, about a minute to run once the SAEs are in the store; the first time they are trained, which takes some ten minutes more.
+# > **Time.** 30 minutes to read, half a minute to run once the SAEs are in the store; the first time they are trained, which takes some minutes more.
 # >
 # > **Hardware.** Two CPU cores, no GPU, 4 GB of memory (the training of the SAEs takes most of it).
 # >

@@ -15,7 +15,7 @@
 #
 # > **What you will be able to say at the end.** How to turn a small SAE into a larger one latent by latent, what happens to the error on the way, and whether a dictionary put together from several SAEs beats the one that was trained.
 # >
-# > **Time.** 25 minutes to read, two minutes to run once the SAEs of [chapter 2](02-training.ipynb) are there.
+# > **Time.** 25 minutes to read, a quarter of a minute to run once the SAEs of [chapter 2](02-training.ipynb) are there.
 # >
 # > **Hardware.** Two CPU cores, no GPU, 4 GB of memory.
 # >

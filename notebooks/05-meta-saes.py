@@ -17,7 +17,7 @@
 # > meta-SAE finds such parts, which controls you must see before you believe in them, and how to look at a part where
 # > nobody knows the truth. Whether the parts *are* the truth is [the next chapter](06-truth.ipynb).
 # >
-# > **Time.** 25 minutes to read, half a minute to run once the SAEs are there.
+# > **Time.** 25 minutes to read, a quarter of a minute to run once the SAEs are there.
 # >
 # > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
 # >

@@ -17,7 +17,7 @@
 # > would happen by chance, what the best possible parts could reach, which facts no part stands for, and whether a
 # > meta-SAE's parts are better than anybody else's.
 # >
-# > **Time.** 25 minutes to read, half a minute to run once the earlier chapters have run.
+# > **Time.** 25 minutes to read, a quarter of a minute to run once the earlier chapters have run.
 # >
 # > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
 # >

@@ -15,7 +15,7 @@
 #
 # > **What you will be able to say at the end.** What this world says about *unique*, *complete* and *atomic*, how sure that is, and what to check on your own SAEs before you name a latent.
 # >
-# > **Time.** 15 minutes to read, half a minute to run once the earlier chapters have run.
+# > **Time.** 15 minutes to read, a quarter of a minute to run once the earlier chapters have run.
 # >
 # > **Hardware.** Two CPU cores, no GPU, 2 GB of memory.
 # >

@@ -375,7 +375,9 @@ most memory that its kernel held (training runs in processes beside it).""")
 
 # %% tags=["hide-input", "nbval-check-output"]
 on_gpu = read("", "cuda") + read("-aux", "cuda")
-faster = [r["contestants"]["saelens"]["wall_ms_median"] / r["contestants"]["canonlib"]["wall_ms_median"] for r in on_gpu]
+faster = [
+    r["contestants"]["saelens"]["wall_ms_median"] / r["contestants"]["canonlib"]["wall_ms_median"] for r in on_gpu
+]
 rows = [
     {"shape": shape(r), "dead": "30%" if r["settings"]["aux"] else "none", "times": times,
      "ours": c["canonlib"]["wall_ms_median"], "floor": c["floor"]["wall_ms_median"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,14 @@ import jupytext
 from canonlib import viz
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "src" / "canonlib" / "book" / "results"
 CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.py"))
 CARD = ("What you will be able to say at the end", "Time", "Hardware", "Read before", "May be skipped")
 LAST = ("The paper and us", "Exercises", "Summary", "Next")
 TIME = re.compile(r"\*\*Time\.\*\* (\d+) minutes to read, (.+?) to run")
+MEMORY = re.compile(r"(\d+) GB of memory")
+RUN = {"a quarter of a minute": 15, "half a minute": 30, "a minute": 60, "two minutes": 120}
+"""The words in which chapters say how long they run with a filled store, and their seconds."""
 EFFORT = re.compile(r"^\*(Easy|Medium|Hard), (\d+) minutes[^*]*\.\*")
 CAPTION = re.compile(r"\*\*((?:Figure|Table)s? \d[^*]*)\.\*\*")
 MENTION = re.compile(r"\b(Figure|Table)s? (\d+\.\d+(?:(?:, | and | or | to )\d+\.\d+)*)")
@@ -253,6 +258,28 @@ def test_reading_page_gives_every_chapters_title_and_minutes() -> None:
         assert said[1] == row[1], f"{chapter.name} says {said[1]} minutes, reading.md {row[1]}"
         effort = sum(int(EFFORT.match(body[0].source.strip())[2]) for _, body in tasks(jupytext.read(chapter).cells))
         assert effort == int(row[2]), f"the exercises of {chapter.name} take {effort} minutes, reading.md says {row[2]}"
+
+
+def test_cards_and_the_reading_page_say_what_a_run_was_measured_to_take() -> None:
+    measured = json.loads((RESULTS / "cold-chapters.json").read_text())["chapters"]
+    page = (ROOT / "book" / "reading.md").read_text()
+    for chapter in CHAPTERS:
+        empty, filled = measured[chapter.stem]["empty"], measured[chapter.stem]["filled"]
+        card = jupytext.read(chapter).cells[0].source.replace("\n> ", " ")
+        words = TIME.search(card)[2]
+        assert 1 / 2 < RUN[words] / filled["seconds"] < 3, f"{chapter.name} says {words}, took {filled['seconds']} s"
+        most = max(empty["memory_mib"], filled["memory_mib"])
+        assert most < int(MEMORY.search(card)[1]) * 1e9 / 2**20, f"{chapter.name} held {most} MiB"
+        row = re.search(rf"\]\({chapter.stem}\.ipynb\) \| \d+ \| \d+ \| ([^|]+) \| ([\d½]+) \|", page)
+        assert row and row[1] == words, f"reading.md does not say '{words}' of {chapter.name}"
+        minutes = 0.5 if row[2] == "½" else int(row[2])
+        assert abs(minutes - empty["seconds"] / 60) <= 0.5, f"{chapter.name} took {empty['seconds']} s from nothing"
+
+
+def test_every_chapter_compares_some_of_its_outputs() -> None:
+    for chapter in CHAPTERS:
+        tagged = [c for c in jupytext.read(chapter).cells if "nbval-check-output" in c.metadata.get("tags", ())]
+        assert len(tagged) >= 3, chapter.name
 
 
 def test_reading_page_shows_the_colours_of_the_figures() -> None:
