@@ -29,6 +29,7 @@ def test_lists_are_lines_and_single_points_with_intervals() -> None:
         [0.01, 0.01]
     )
     assert (line.line.color, point.marker.color) == (META, CONTROL)
+    assert figure.layout.xaxis.range == pytest.approx((0, 0.125)), "the last label needs room to its right"
     assert line.customdata[1].startswith("meta, k = 4<br>precision 30%")
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from canonlib.intervals import Interval
 
 _SYMBOLS = ("square", "diamond", "triangle-up", "x", "star", "cross", "triangle-down")
+_ROOM = 1.25
+"""Length of the axis where the furthest point lies at 1, so that on a phone its label has room beside it."""
 
 
 class Said(NamedTuple):
@@ -52,7 +54,8 @@ def truth_figure(lists: Mapping[str, Sequence[Said]], *, title: str, colors: Map
             customdata=[f"{name}, {p.label}<br>precision {p.precision:.0%}<br>recall {p.recall:.1%}" for p in known],
             hovertemplate="%{customdata}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    furthest = max((p.recall.mean for points in lists.values() for p in points if p.precision.n), default=1.0)
+    figure.update_xaxes(tickformat=".0%", range=[0, _ROOM * furthest])
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     legend_below(figure)
     return figure
