@@ -309,16 +309,16 @@ found = [
      "precision": "bfloat16" if r["saebench_autocast"] else "float32", "steps": r["steps"],
      "saebench": f"{r['variance_explained']['saebench']['mean']:.3f} ± {r['variance_explained']['saebench']['sd']:.3f}",
      "canonlib": f"{r['variance_explained']['canonlib']['mean']:.3f} ± {r['variance_explained']['canonlib']['sd']:.3f}",
-     "n": len(r["seconds"]["canonlib"]), "seconds": statistics.median(r["seconds"]["canonlib"]),
-     "times": r["times_as_fast"]} for r in trained
+     "seconds": statistics.median(r["seconds"]["canonlib"]), "times": r["times_as_fast"]} for r in trained
 ]  # fmt: skip
 viz.table(found, {"decoder": ("decoder", ""), "meta": ("meta-latents", ","), "steps": ("steps", ","),
-                  "precision": ("SAEBench in", ""), "saebench": ("SAEBench, variance explained", ""),
-                  "canonlib": ("canonlib", ""), "n": ("seeds", ""), "seconds": ("canonlib, s", ".1f"),
-                  "times": ("SAEBench ×", ".1f")})  # fmt: skip
+                  "precision": ("in", ""), "saebench": ("SAEBench", ""), "canonlib": ("canonlib", ""),
+                  "seconds": ("ours, s", ".1f"), "times": ("its ×", ".1f")})  # fmt: skip
 
-# %% [markdown]
-# **Table 7.** SAEBench's number by its own code and by ours: mean ± standard deviation over seeds, canonlib's seconds, and how many times as long SAEBench takes.
+# %% tags=["remove-input"]
+seeds = sorted({len(r["seconds"]["canonlib"]) for r in trained})
+viz.say(f"""**Table 7.** SAEBench's number, the variance explained, by its own code and by ours: mean ± standard deviation over
+{" or ".join(map(str, seeds))} seeds. Beside it the precision in which SAEBench computes, our seconds, and how many times as long SAEBench takes.""")
 
 # %% tags=["remove-input"]
 gaps = [abs(r["variance_explained"]["canonlib"]["mean"] - r["variance_explained"]["saebench"]["mean"]) for r in trained]
@@ -371,7 +371,7 @@ most memory that its kernel held (training runs in processes beside it).""")
 # %% [markdown]
 # ## On a GPU
 #
-# Everything in this book was made without a GPU; the library runs on one too, and `pytest -m gpu` compares the two. There matrix products cost next to nothing, and what counts is how many kernels a step launches and how much memory they move. Table 10 has the same step as Table 1, by canonlib and by SAELens.
+# Everything in this book was made without a GPU; the library runs on one too, and `pytest -m gpu` compares the two. There matrix products cost little, and it counts how many kernels a step launches and how much memory they move. Table 10 has the same step as Table 1, by canonlib and by SAELens.
 
 # %% tags=["hide-input", "nbval-check-output"]
 on_gpu = read("", "cuda") + read("-aux", "cuda")
@@ -393,9 +393,10 @@ most = max(on_gpu, key=lambda r: r["settings"]["shape"][1])
 least = min(on_gpu, key=lambda r: r["settings"]["shape"][1])
 viz.say(f"""**Table 10.** A step on one {m["gpu"]}, in float32, batches of {most["settings"]["batch"]:,}, $k$ = {most["settings"]["k"]}:
 our milliseconds, the encoder's product alone, and how many times as much SAELens's own trainer takes in time and in
-memory. torch {v["torch"]}, SAELens {v["sae-lens"]}.
+memory. torch {v["torch"]}, SAELens {v["sae-lens"]}.""")
 
-So on a GPU the fast trainer is for large dictionaries: SAELens takes {faster[on_gpu.index(most)]:.1f} times as long at {shape(most)},
+# %% tags=["remove-input"]
+viz.say(f"""So on a GPU the fast trainer is for large dictionaries: SAELens takes {faster[on_gpu.index(most)]:.1f} times as long at {shape(most)},
 and {faster[on_gpu.index(least)]:.2f} times as long at {shape(least)}, where launching many small kernels takes the time.""")
 
 # %% [markdown]
