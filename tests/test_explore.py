@@ -257,6 +257,11 @@ def test_dead_latents_are_listed_for_the_keys(tmp_path):
     data.write_data(subject(alive=alive), tmp_path / "some", progress=False)
     assert read(tmp_path / "some" / "dead.js") == [4, 9]
     assert read(tmp_path / "some" / "manifest.js")["n_alive"] == 28
+    pointing_nowhere = subject(alive=alive)
+    with torch.no_grad():
+        pointing_nowhere.sae.W_dec[[4, 9]] = 0
+    data.write_data(pointing_nowhere, tmp_path / "zero", progress=False)
+    assert read(tmp_path / "zero" / "dead.js") == [4, 9], "the page asks for the list, whatever else they lack"
     data.write_data(subject(), tmp_path / "unknown", progress=False)
     assert not (tmp_path / "unknown" / "dead.js").exists()
     assert read(tmp_path / "unknown" / "manifest.js")["n_alive"] is None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from canonlib.explore.about import examples, fingerprint, provenance
-from canonlib.explore.records import NEVER_FIRED, Measured, Record, Vocabulary, latent_records, measure, meta_records
+from canonlib.explore.records import Measured, Record, Vocabulary, latent_records, measure, meta_records
 from canonlib.explore.subject import Subject
 from canonlib.store.files import replace_atomically
 
@@ -50,8 +50,8 @@ def write_data(subject: Subject, folder: Path, progress: bool = True, book: str 
     tokens = [subject.texts.words[t] for t in vocabulary.numbers] if subject.texts else []
     _write(folder, "tokens", tokens)
     _write(folder, "index", index.columns)
-    if dead := (found.lacking == NEVER_FIRED).nonzero()[:, 0].tolist():
-        _write(folder, "dead", dead)
+    if subject.alive is not None and not subject.alive.all():  # the page asks for it where the manifest counts any
+        _write(folder, "dead", (~subject.alive).nonzero()[:, 0].tolist())
     shown = {"book": book, "examples": examples(list(start.values()), subject, tokens)}
     _write(folder, "manifest", _manifest(subject, found) | shown)
 
