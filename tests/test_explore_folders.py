@@ -47,12 +47,26 @@ def test_an_older_explorer_is_replaced(whole, older, tmp_path, kind):
     assert {p.name for p in tmp_path.iterdir()} == {"out"}
 
 
-def test_an_explorer_without_the_line_that_names_its_maker_is_one_by_its_data(whole, older, tmp_path):
+def test_a_page_of_ones_own_beside_the_data_is_not_lost(whole, older, tmp_path):
     out = shutil.copytree(older / "whole", tmp_path / "out")
-    (out / "index.html").write_text("<title>as it was before</title>")
-    (out / "views.js").write_text("a part of the page that is no more")
+    (out / "index.html").write_text("<title>my page</title>")
+    with pytest.raises(ConfigError, match=r"beside it, index\.html, which would be lost"):
+        write(whole, out)
+    assert (out / "index.html").read_text() == "<title>my page</title>"
+    (out / "index.html").unlink()
     write(whole, out)
     assert everything(out) == everything(older / "whole")
+
+
+def test_what_was_left_beside_a_folder_whose_name_begins_alike_is_not_touched(whole, older, tmp_path):
+    left = tmp_path / ".out-v2-abcd1234.making"
+    left.mkdir()
+    (left / "lock").touch()
+    shutil.copytree(older / "whole", left / "old")
+    write(whole, tmp_path / "out")
+    assert everything(left / "old") == everything(older / "whole")
+    folders.clear_leftovers(tmp_path / "out-v2")
+    assert not left.exists() and everything(tmp_path / "out-v2") == everything(older / "whole")
 
 
 @pytest.mark.parametrize(("kind", "stranger"), [

@@ -125,8 +125,40 @@ def test_a_document_may_hold_what_other_programs_take_for_the_end_of_a_line(tmp_
     assert reading.read_documents(tmp_path / "a.jsonl") == ["one\u2028two", "three"]
 
 
+def test_marks_of_other_programs_are_no_part_of_a_text_or_a_name(tmp_path):
+    (tmp_path / "a.jsonl").write_text('\ufeff{"text": "half a pair: \\ud83d"}\n', encoding="utf-8")
+    assert reading.read_documents(tmp_path / "a.jsonl") == ["half a pair: ?"]
+    (tmp_path / "n.json").write_text('\ufeff{"3": "three"}', encoding="utf-8")
+    assert names.latent_names(tmp_path / "n.json", 4)[3] == "three"
+
+
+class Pieces:
+    """A tokenizer that tells a token alone without its space or with the mark that it goes on a word, as some do."""
+
+    texts = ("a", " the", " cap", "ital", " of")
+
+    def __init__(self, alone):
+        self.alone = alone
+
+    def __len__(self):
+        return len(self.texts)
+
+    def __call__(self, text, add_special_tokens):
+        return {"input_ids": [self.texts.index(text)]}
+
+    def decode(self, ids):
+        return self.alone(self.texts[ids[0]]) if len(ids) == 1 else "".join(self.texts[i] for i in ids).lstrip()
+
+
+@pytest.mark.parametrize("alone", [str.lstrip, lambda t: t.lstrip() if t[0] in " a" else f"##{t}"])
+def test_tokens_have_their_spaces_and_words_no_marks(alone):
+    found, spaced = reading._words(Pieces(alone), [[0, 1, 2, 3, 4]])
+    assert "".join(found[i] for i in (1, 2, 3, 4)) == " the capital of" and not spaced
+
+
 @pytest.mark.parametrize(("content", "message"), [
     ("[", "cannot be read as JSON"),
+    ("[" * 200_000, "cannot be read as JSON"),
     ("3", "must hold an object"),
     ('{"3": 4}', "must hold an object"),
     ('{"40": "x"}', "numbers go from 0 to 39"),
@@ -194,6 +226,22 @@ def test_a_folder_that_cannot_be_written_is_named_before_anything_is_opened(fold
     monkeypatch.setattr(own, "own_subject", lambda *_, **__: pytest.fail("it worked first and complained then"))
     done = explore(out, *BOTH)
     assert done.exit_code == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_names_too_long_and_saes_without_metadata_are_told_in_one_line(folders):
+    bare = folders / "bare"
+    bare.mkdir()
+    for part in (folders / "sae").iterdir():
+        (bare / part.name).write_bytes(part.read_bytes())
+    config = json.loads((bare / "cfg.json").read_text())
+    (bare / "cfg.json").write_text(json.dumps(config | {"metadata": None}))
+    for arguments, message in (
+        (("x" * 300, *BOTH), "cannot be"),
+        (("out", "--sae", "bare", "--meta", "meta"), "--sae bare"),
+    ):
+        done = explore(*arguments)
+        assert done.exit_code == 2 and message in done.stderr, done.output
+        assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_disk_that_refuses_is_told_in_one_line(folders, monkeypatch):

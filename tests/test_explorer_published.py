@@ -47,6 +47,32 @@ def test_every_fact_that_is_true_of_an_entity_is_found(browser, folder, manifest
     assert tab.findings() == []
 
 
+def test_every_part_is_found_by_its_users_and_every_raised_token_by_who_raises_it(browser, folder, manifest):
+    """Brute force over all records, for each name and each token."""
+    latents, metas = (
+        [r for i in range(-(-manifest[n] // manifest["chunk"])) for r in read(DATA / f"{kind}-{i}.js")]
+        for n, kind in (("n_latents", "latents"), ("n_meta", "metas"))
+    )
+    used = {r["n"].lower(): set() for r in latents if r["n"] and " " not in r["n"]}
+    for name, found in used.items():
+        found.update(p[0] for r in latents if name in r["n"].lower() for p in r["p"])
+    raised = {w.strip().lower() for r in latents for w in r.get("w", []) if w.strip() and " " not in w.strip()}
+    wanted = {(f"user:{name}", "metas"): found for name, found in used.items()}
+    for kind, records in (("latents", latents), ("metas", metas)):
+        for w in raised:
+            wanted[f"raises:{w}", kind] = {
+                j for j, r in enumerate(records) if any(w in t.lower() for t in r.get("w", []))
+            }
+    tab = Tab(browser, folder).open()
+    found = tab.page.evaluate(
+        "qs => Promise.all(qs.map(([q, kind]) => Canon.search(q, { latents: 9999, metas: 9999 }).then(r => r[kind].found)))",
+        [list(key) for key in wanted],
+    )
+    wrong = [key for key, numbers in zip(wanted, found, strict=True) if set(numbers) != wanted[key]]
+    assert wrong == [] and len(used) > 100 and len(raised) > 100
+    assert tab.findings() == []
+
+
 def test_every_example_in_the_page_and_in_the_book_finds_something(browser, folder, manifest):
     text = (ROOT / "book" / "explorer.md").read_text(encoding="utf-8")
     searches = text[text.index("- **Search.**") : text.index("- **Share.**")]

@@ -88,12 +88,13 @@ def test_a_field_of_its_own_finds_what_the_data_hold(browser, folder, field):
     fires = [[tokens[t] for t in row] for row in peaks]
     holds = [[facts[t] for t in r.get("t", [])] + [facts[f[0]] for f in r["f"] if f[1] >= 0.5] for r in latents]
     parts = [[metas[m]["n"] for m, _ in r["p"]] for r in latents]
-    user = next(u for m in metas for u in m["u"] if u.startswith("name"))
+    users = [[r["n"] for r in latents if m in [p for p, _ in r["p"]]] for m in range(len(metas))]
+    user = next(u for row in users for u in row if u.startswith("name"))
     cases = {
         "token": (next(t for row in fires for t in row if t.startswith("w")), fires, [[]] * 10, "fires on"),
         "fact": ("country=France", holds, [[m["n"]] for m in metas], "true of it:"),
         "part": ("currency=Euro", parts, [[]] * 10, "has the part"),
-        "user": (user.split()[0], [[]] * 30, [m["u"] for m in metas], "used by"),
+        "user": (user.split()[0], [[]] * 30, users, "used by"),
     }
     word, of_latents, of_metas, why = cases[field]
     wanted = {f"latent/{j}" for j, row in enumerate(of_latents) if any(word.lower() in t.lower() for t in row)}
@@ -335,4 +336,32 @@ def test_hostile_names_are_found_and_shown(browser, folder):
     tab = Tab(browser, folder).open(f"search/{quote(HOSTILE[0])}")
     assert HOSTILE[0] in tab.text(".hits")
     assert tab.page.evaluate("() => document.querySelectorAll('main script').length") == 0
+    assert tab.findings() == []
+
+
+def test_a_name_is_whole_in_its_heading_and_cut_in_lists(browser, tmp_path):
+    name = "European cities that lie at a river and were once members of the Hanseatic League of merchants"
+    long = write_explorer(subject(names=[name] * 30, meta_names=[name] * 10), tmp_path / "long", progress=False).folder
+    tab = Tab(browser, long)
+    for view in ("latent/5", "meta/3"):
+        assert tab.open(view).text("h1") == name
+    tab.go("graph/5")
+    assert tab.text("h1") == f"The graph around {name}"
+    tab.go("metas")
+    assert f"({len(name)} characters)" in tab.text()
+    assert tab.findings() == []
+
+
+def test_a_letter_that_is_being_put_together_leads_nowhere(browser, folder):
+    tab = Tab(browser, folder).open("latent/5")
+    before = tab.page.evaluate("() => [location.hash, history.length]")
+    tab.page.evaluate("""() => {
+        const box = document.querySelector("input");
+        box.dispatchEvent(new CompositionEvent("compositionstart"));
+        box.value = "と";
+        box.dispatchEvent(new InputEvent("input", { isComposing: true }));
+    }""")
+    assert tab.page.evaluate("() => [location.hash, history.length]") == before
+    tab.page.evaluate("""() => document.querySelector("input").dispatchEvent(new CompositionEvent("compositionend"))""")
+    tab.until("() => location.hash.startsWith('#/search/')")
     assert tab.findings() == []

@@ -54,9 +54,12 @@ def explore_command(
     from canonlib.explore.site import write_book_data, write_explorer
     from canonlib.store.files import folder_bytes
 
-    place_for(out, whole=not data_only)  # before minutes of work, and once more after it
     if data_only and show:
         raise ConfigError("--open opens a page, and --data-only writes none: leave one of them out.")
+    try:
+        place_for(out, whole=not data_only)  # before minutes of work, and once more after it
+    except OSError as exc:
+        raise ConfigError(f"{out} cannot be looked into ({exc}): give another folder.") from exc
     if data_only:
         import torch
 

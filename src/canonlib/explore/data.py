@@ -16,14 +16,12 @@ from canonlib.explore.records import Measured, Record, Vocabulary, latent_record
 from canonlib.explore.subject import Subject
 from canonlib.store.files import replace_atomically
 
-FORMAT = 2
+FORMAT = 3
 """Version of the data's layout; the page refuses another."""
 CHUNK = 64
 """Records in one file."""
-N_TOKENS_INDEXED = 6
-"""Tokens for which a latent or meta-latent is found."""
-N_USERS_INDEXED = 6
-"""Names of users for which a meta-latent is found."""
+N_USERS_LISTED = 3
+"""Names of users that stand for the name of a meta-latent which has none."""
 DETECTS = 0.5
 """F1 from which a latent is found by a fact that it detects."""
 
@@ -62,21 +60,19 @@ class Index:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._words: dict[str, int] = {}
-        names = ["names", "tokens", "raises"]
-        names += ["parts"] if any(subject.meta_names) else []
+        names = ["names", "tokens", "raises", "parts"]
         names += ["facts", "detects", "scores"] if subject.truth else []
         self.columns: dict[str, list[Any]] = {name: [] for name in names} | {"words": []}
 
     def add(self, record: Record) -> int:
         """Take the next latent in; returns its number."""
-        told, names = self.columns, self._subject.meta_names
+        told = self.columns
         number = len(told["names"])
         told["names"].append(record["n"])
         peaks = [text[0][text[2]] for text in record.get("x", [])]
-        told["tokens"].append(list(dict.fromkeys(peaks))[:N_TOKENS_INDEXED])
-        told["raises"].append([self._word(w) for w in record.get("w", [])[:N_TOKENS_INDEXED]])
-        if "parts" in told:
-            told["parts"].append([m for m, _ in record["p"] if names[m]])
+        told["tokens"].append(list(dict.fromkeys(peaks)))
+        told["raises"].append([self._word(w) for w in record.get("w", [])])
+        told["parts"].append([m for m, _ in record["p"]])
         if self._subject.truth is not None:
             told["facts"].append(record.get("t", []))
             told["detects"].append([f[0] for f in record["f"] if f[1] >= DETECTS])
@@ -92,10 +88,10 @@ class Index:
 
 
 def _listed(record: Record, subject: Subject) -> Record:
-    """What a list of meta-latents shows of one, and what it is found by."""
+    """What a list of meta-latents shows of one, and the tokens it is found by; by its users it is found in the index."""
     named = dict.fromkeys(subject.names[u[0]] for u in record["u"] if subject.names and subject.names[u[0]])
     kept = {"n": record["n"], "nu": len(record["u"])} | {key: record[key] for key in ("a", "d") if key in record}
-    return kept | {"u": list(named)[:N_USERS_INDEXED], "w": record.get("w", [])[:N_TOKENS_INDEXED]}
+    return kept | {"u": list(named)[:N_USERS_LISTED], "w": record.get("w", [])}
 
 
 def _manifest(subject: Subject, found: Measured) -> dict[str, Any]:

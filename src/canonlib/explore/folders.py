@@ -28,8 +28,7 @@ GENERATOR = '<meta name="generator" content="canonlib explore">'
 """Says in ``index.html`` who wrote the page."""
 BEGINNING = 'canonData("manifest",'
 """How ``manifest.js`` begins."""
-_FORMER = ("views.js",)
-_PAGE = frozenset({*PARTS, *_FORMER, "vue.js"})
+_PAGE = frozenset({*PARTS, "vue.js"})
 _PIECE = re.compile(r"(?:(?:latents|metas)-\d+|manifest|index|metas|tokens|dead)\.js")
 _ENDING = ".making"
 
@@ -81,7 +80,9 @@ def clear_leftovers(place: Path) -> None:
     from filelock import FileLock, Timeout
 
     for scratch in sorted(place.parent.glob(f".{glob.escape(place.name)}-*{_ENDING}")):
-        if not (scratch / "lock").is_file():
+        # What tempfile put between, and no more: a folder beside may have a name that begins as this one's.
+        own = re.fullmatch(r"[a-z0-9_]+", scratch.name[len(place.name) + 2 : -len(_ENDING)])
+        if not own or not (scratch / "lock").is_file():
             continue
         lock = FileLock(scratch / "lock")
         try:
@@ -133,6 +134,8 @@ def _require_explorer(folder: Path, place: Path) -> None:
         fix = "add --data-only, or give another folder" if alone else "give another folder, or remove it first"
         raise ConfigError(f"{folder} {told}: {fix}.")
     strangers = [p.name for p in _sorted(place) if not _known(p, _PAGE) and not (p == data and _plain_folder(p))]
+    if page.is_file() and GENERATOR not in _text(page):
+        strangers.insert(0, page.name)
     if _plain_folder(data):
         strangers += [f"{DATA}/{p.name}" for p in _sorted(data) if not _is_piece(p)]
     _require_alone(folder, strangers)

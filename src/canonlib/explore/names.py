@@ -64,8 +64,8 @@ def _place(row: Any, i: int, path: Path) -> int:
 
 def _json(path: Path, option: str) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as exc:
         raise ConfigError(f"{option} {path} cannot be read as JSON ({exc}).") from exc
 
 

@@ -16,7 +16,10 @@ _BLOCK = 8192
 
 
 def near(subject: Subject, rows: torch.Tensor, progress: bool = False) -> list[list[list[list[Any]]]]:
-    """For each smaller SAE, for each of ``rows`` ``[n, d_model]`` the latents of highest cosine: [latent, cosine, name]."""
+    """For each smaller SAE, for each of ``rows`` ``[n, d_model]`` the latents of highest cosine: [latent, cosine, name].
+
+    Directions of length zero, on either side, are near nothing.
+    """
     from tqdm.auto import tqdm
 
     bar = tqdm(total=len(rows) * len(subject.smaller), desc="nearest", unit="row", disable=not progress)
@@ -28,13 +31,15 @@ def near(subject: Subject, rows: torch.Tensor, progress: bool = False) -> list[l
 def _near_in(smaller: Smaller, rows: torch.Tensor, bar: Any) -> list[list[list[Any]]]:
     from canonlib.compare import nearest
 
-    n = int(smaller.sae.cfg.d_sae)
-    usable = (rows.norm(dim=1) > 0).nonzero()[:, 0]
+    directions = smaller.sae.W_dec.detach().float()
+    usable, there = ((d.norm(dim=1) > 0).nonzero()[:, 0] for d in (rows, directions))
     found: list[list[list[Any]]] = [[] for _ in rows]
-    names = smaller.names or [""] * n
+    if not len(usable) or not len(there):
+        return found
+    names = smaller.names or [""] * len(directions)
     for some in usable.split(_BLOCK):
-        nearby = nearest(rows[some], smaller.sae, k=min(N_NEAR, n))
-        for j, cosines, places in zip(some.tolist(), nearby.cosine.tolist(), nearby.index.tolist(), strict=True):
+        nearby = nearest(rows[some], directions[there], k=min(N_NEAR, len(there)))
+        for j, cosines, places in zip(some.tolist(), nearby.cosine.tolist(), there[nearby.index].tolist(), strict=True):
             found[j] = [[i, round(c, 3), names[i]] for c, i in zip(cosines, places, strict=True)]
         bar.update(len(some))
     return found

@@ -73,7 +73,7 @@ def _open_sae(folder: Path, option: str) -> SAE[Any]:
         raise ConfigError(f"{option} {folder} holds no SAE (cfg.json missing): give a folder that SAELens has saved.")
     try:
         sae: SAE[Any] = SAE.load_from_disk(folder)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as exc:
         raise ConfigError(f"{option} {folder} cannot be opened by SAELens ({exc}).") from exc
     sae.eval()
     return sae.requires_grad_(False)

@@ -29,7 +29,9 @@ def read_documents(path: Path) -> list[str]:
     Raises ``ConfigError``, naming ``--texts`` and the line that cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines, to which some characters are lines' ends
+        lines = path.read_text(encoding="utf-8-sig").split(
+            "\n"
+        )  # not splitlines, to which some characters are lines' ends
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"--texts {path} cannot be read ({exc}).") from exc
     found = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
@@ -43,11 +45,11 @@ def read_documents(path: Path) -> list[str]:
 def _jsonl(line: str, number: int, path: Path) -> str:
     try:
         text = json.loads(line)["text"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         text = None
     if not isinstance(text, str):
         raise ConfigError(f'--texts {path}, line {number}: each line must be an object with a "text".')
-    return text
+    return text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold half of a pair, which is no character
 
 
 def open_model(name: str) -> TransformerBridge:
@@ -125,8 +127,7 @@ def read_texts(
         kept.append(residual_stream(lm, ids[rows], hook)[there[rows]].float().cpu())
     document, position = there.nonzero(as_tuple=True)
     split = Split(torch.cat(kept), ids[there], document, position, torch.full_like(document, -1))
-    words = [tokenizer.decode([i]) for i in range(len(tokenizer))]
-    return Texts(split, ids, words, _spaced(tokenizer, words, pieces), skip, lengths)
+    return Texts(split, ids, *_words(tokenizer, pieces), skip, lengths)
 
 
 def _ragged(pieces: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -149,8 +150,19 @@ def _pieces(tokenizer: Any, texts: Sequence[str], context: int, skip: int) -> li
     return pieces
 
 
-def _spaced(tokenizer: Any, words: Sequence[str], pieces: Sequence[list[int]]) -> bool:
-    """Whether tokens are words without their spaces: then text is right only when they are joined by some."""
-    sample = max(pieces, key=len)[1:33]
+def _words(tokenizer: Any, pieces: Sequence[list[int]]) -> tuple[list[str], bool]:
+    """The text of every token, and whether spaces must be put between them for a text to read as it did.
+
+    Some tokenizers tell a token alone without the space before it, or with a mark that it goes on a word: there a
+    token's text is what it adds behind a letter.
+    """
+    alone = [tokenizer.decode([i]) for i in range(len(tokenizer))]
+    sample = max(pieces, key=len)[1:513]
     told = tokenizer.decode(sample).strip()
-    return "".join(words[i] for i in sample).strip() != told and " ".join(words[i] for i in sample).strip() == told
+    for between in ("", " "):
+        if between.join(alone[i] for i in sample).strip() == told:
+            return alone, bool(between)
+    letter = tokenizer("a", add_special_tokens=False)["input_ids"][-1:]
+    before = tokenizer.decode(letter)
+    both = [tokenizer.decode([*letter, i]) for i in range(len(tokenizer))]
+    return [two[len(before) :] if two.startswith(before) else one for one, two in zip(alone, both, strict=True)], False

@@ -25,7 +25,7 @@
       truth: function (i) { return this.record.h ? Canon.mark(this.record.h[i]) : null; },
     },
     template: `<article v-if="record" class="page">
-      <header><h1 tabindex="-1"><bdi>{{ record.n ? shown(record.n) : "Latent " + number }}</bdi></h1>
+      <header><h1 tabindex="-1"><bdi>{{ record.n ? heading(record.n) : "Latent " + number }}</bdi></h1>
         <p class="quiet"><template v-if="record.n">latent {{ number }} · </template><template v-if="record.d !== undefined">{{ fires(record.d)
         }} · </template><template v-if="record.m">highest activation {{ record.m }} · </template><a :href="href('graph', number)">walk
         the graph</a></p></header><help of="latent" />

@@ -92,7 +92,8 @@
         if (target) target.focus({ preventScroll: true });
       },
       // While one types, the address is replaced, so that the back button leaves the search at once.
-      type: function () {
+      type: function (event) {
+        if (event && event.isComposing) return; // a letter that is still being put together; another event comes when it is
         var hash = this.typed.trim() ? Canon.href("search", this.typed.trim()) : Canon.href("home");
         this.wanted = "";
         if (this.route.view === "search") history.replaceState(null, "", hash);

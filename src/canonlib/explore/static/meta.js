@@ -23,7 +23,7 @@
       score: function (j) { return this.scores[j] === undefined || this.scores[j] === null ? "" : "F1 " + this.scores[j].toFixed(2); },
     },
     template: `<article v-if="record" class="page">
-      <header><h1 tabindex="-1"><bdi>{{ record.n ? shown(record.n) : "Meta-latent " + number }}</bdi></h1>
+      <header><h1 tabindex="-1"><bdi>{{ record.n ? heading(record.n) : "Meta-latent " + number }}</bdi></h1>
         <p class="quiet"><template v-if="record.n">meta-latent {{ number }} · </template><template v-if="record.a !== undefined">{{
         manifest.score }} {{ record.a.toFixed(2) }} · </template>used by {{ count(record.u.length) }} {{ record.u.length === 1 ? "latent" :
         "latents" }}<template v-if="record.d !== undefined"> · handed something on {{ percent(record.d) }} of {{ manifest.unit

@@ -38,6 +38,7 @@
         percent: Canon.percent,
         change: Canon.change,
         shown: Canon.shown,
+        heading: Canon.heading,
         mark: Canon.mark,
         fact: function (i) { return Canon.shown(Canon.manifest.facts[i]); },
         wide: function (a, most) { return { width: Math.max(2, 100 * a / (most || 1)) + "%" }; },

@@ -22,7 +22,7 @@
     }
     return { starts: starts, numbers: numbers };
   }
-  function lower(texts) { return texts.map(function (t) { return t.toLowerCase(); }); }
+  function lower(texts) { return texts.map(function (t) { return t.trim().toLowerCase(); }); } // tokens begin with a space
 
   // What is searched, in lower case, made once.
   function prepare() {
@@ -33,7 +33,7 @@
       Object.keys(told).forEach(function (key) { texts[key] = lower(told[key]); });
       var columns = {};
       COLUMNS.forEach(function (c) { if (index[c[0]]) columns[c[0]] = flat(index[c[0]]); });
-      var rows = metas.map(function (m) { return { name: m.n.toLowerCase(), user: lower(m.u), raises: lower(m.w) }; });
+      var rows = metas.map(function (m) { return { name: m.n.toLowerCase(), raises: lower(m.w) }; });
       return { index: index, metas: metas, names: lower(index.names), told: told, texts: texts, columns: columns, rows: rows };
     }).catch(function (error) { ready = null; throw error; });
     return ready;
@@ -61,15 +61,36 @@
     return at < 0 ? 0 : name === text ? 9 : at === 0 ? 8 : 6;
   }
 
-  // The words of a query, and for each the columns that may answer to it, with the texts in them that do; the last query's
-  // are kept, for its hits are asked next why they are hits.
+  // The words of a query, and for each the columns that may answer to it, with the texts in them that do, and which latents
+  // and users of meta-latents have it in their name; the last query's are kept, for its hits are asked next why they are hits.
   var last = null;
   function planned(all, query) {
     if (!last || last.query !== query || last.all !== all) {
       var parts = parse(query);
       last = { query: query, all: all, parts: parts, plans: parts.map(function (part) { return plan(all, part); }) };
+      last.named = parts.map(function (part) { return named(all, part); });
+      last.users = last.named.map(function (scores) { return scores && bestUsers(all, scores); });
     }
     return last;
+  }
+  // How well each latent's name answers to a word; null where names are not asked for.
+  function named(all, part) {
+    if (part.field && part.field !== "name" && part.field !== "user") return null;
+    var scores = new Float32Array(all.names.length);
+    for (var j = 0; j < scores.length; j++) scores[j] = nameScore(all.names[j], part.text);
+    return scores;
+  }
+  // For each meta-latent the user whose name answers best; -1 for none.
+  function bestUsers(all, scores) {
+    var held = all.columns.parts, users = new Int32Array(all.metas.length).fill(-1);
+    for (var j = 0; j < scores.length; j++) {
+      if (!scores[j]) continue;
+      for (var i = held.starts[j]; i < held.starts[j + 1]; i++) {
+        var m = held.numbers[i];
+        if (users[m] < 0 || scores[j] > scores[users[m]]) users[m] = j;
+      }
+    }
+    return users;
   }
   function plan(all, part) {
     var columns = COLUMNS.filter(function (c) { return all.columns[c[0]] && (!part.field || part.field === c[1]); });
@@ -103,10 +124,7 @@
   function latentScores(all, plans) {
     var total = null;
     plans.parts.forEach(function (part, p) {
-      var scores = new Float32Array(all.names.length);
-      if (!part.field || part.field === "name") {
-        for (var j = 0; j < scores.length; j++) scores[j] = nameScore(all.names[j], part.text);
-      }
+      var names = part.field === "user" ? null : plans.named[p], scores = names ? names.slice() : new Float32Array(all.names.length);
       plans.plans[p].forEach(function (column) { credit(scores, column); });
       if (total) for (var k = 0; k < scores.length; k++) total[k] = total[k] && scores[k] ? total[k] + scores[k] : 0;
       else total = scores;
@@ -115,12 +133,12 @@
   }
 
   function within(texts, text) { return Math.max.apply(null, Array.from(answers(texts, text)).concat(0)); }
-  function metaScore(row, parts) {
-    var sum = 0;
+  function metaScore(all, m, plans) {
+    var sum = 0, parts = plans.parts, row = all.rows[m];
     for (var p = 0; p < parts.length; p++) {
       var field = parts[p].field, text = parts[p].text;
       var s = !field || field === "name" || field === "fact" ? nameScore(row.name, text) : 0;
-      if (!s && (!field || field === "user") && within(row.user, text)) s = 3;
+      if (!s && field !== "name" && plans.users[p] && plans.users[p][m] >= 0) s = 3;
       if (!s && (!field || field === "raises") && within(row.raises, text)) s = 2;
       if (!s) return 0;
       sum += s;
@@ -144,7 +162,7 @@
       if (parts.length) {
         var bare = parts.length === 1 && !parts[0].field && /^\d{1,9}$/.test(parts[0].text) ? Number(parts[0].text) : -1;
         scores.latents = latentScores(all, plans);
-        scores.metas = all.rows.map(function (row) { return metaScore(row, parts); });
+        scores.metas = all.rows.map(function (row, m) { return metaScore(all, m, plans); });
         hits.latents = ranked(scores.latents, bare, 200);
         hits.metas = ranked(scores.metas, bare, 100);
       }
@@ -179,15 +197,13 @@
   // The same for a meta-latent.
   Canon.whyMeta = function (query, m) {
     return prepare().then(function (all) {
-      var row = all.rows[m], reasons = [];
-      parse(query).forEach(function (part) {
+      var row = all.rows[m], reasons = [], plans = planned(all, query);
+      plans.parts.forEach(function (part, p) {
         if (nameScore(row.name, part.text) && (!part.field || part.field === "name" || part.field === "fact")) return;
-        [["user", "u", "used by"], ["raises", "w", "raises"]].some(function (kind) {
-          var good = answers(row[kind[0]], part.text), at = good.findIndex(Boolean);
-          if (at < 0 || (part.field && part.field !== kind[0])) return false;
-          reasons.push({ label: kind[2], text: all.metas[m][kind[1]][at] });
-          return true;
-        });
+        var user = plans.users[p] && part.field !== "name" ? plans.users[p][m] : -1, at = -1;
+        if (user >= 0) reasons.push({ label: "used by", text: all.index.names[user] });
+        else if (!part.field || part.field === "raises") at = answers(row.raises, part.text).findIndex(Boolean);
+        if (at >= 0) reasons.push({ label: "raises", text: all.metas[m].w[at] });
       });
       return { row: all.metas[m], reasons: reasons };
     });

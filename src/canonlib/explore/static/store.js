@@ -3,7 +3,7 @@ window.Canon = {};
 (function (Canon) {
   "use strict";
   var KEPT = 60; // chunks held in memory; older ones are read again when they are wanted
-  var FORMAT = 2;
+  var FORMAT = 3;
   var REMEDY = ": copy the whole folder again, or write the explorer again with canonlib explore.";
   var waiting = {};
   var loaded = new Map();

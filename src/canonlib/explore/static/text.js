@@ -1,19 +1,23 @@
 // Token text is somebody else's: it is only ever set as text, cut when long, and kept from turning what stands beside it.
 (function (Canon) {
   "use strict";
-  var LONG = 60;
+  var LONG = 60, HEADING = 400; // letters shown: of a token or a name in a list, and of a name in its page's heading
   var PICTURES = { "\n": "⏎", "\r": "␍", "\t": "⇥" };
 
-  // What is shown of a token: marks for what cannot be seen, and its beginning when it is long.
-  Canon.shown = function (text) {
+  // What is shown of a token or a name: marks for what cannot be seen, and its beginning when it is long.
+  Canon.shown = function (text) { return cutAt(text, LONG); };
+  Canon.heading = function (name) { return cutAt(name, HEADING); };
+
+  function cutAt(text, most) {
+    var long = text.length > most;
     // The last letter goes: half of a pair of code units would be shown as a box.
-    var cut = text.length > LONG ? Array.from(text.slice(0, LONG)).slice(0, -1).join("") : text;
+    var cut = long ? Array.from(text.slice(0, most)).slice(0, -1).join("") : text;
     var seen = cut.replace(/[\u0000-\u001f\u007f]/g, function (c) {
       return PICTURES[c] || String.fromCharCode(c === "\u007f" ? 0x2421 : 0x2400 + c.charCodeAt(0));
     });
     if (!/[^\p{C}\p{Z}]/u.test(seen)) seen = named(cut);
-    return text.length > LONG ? seen + "… (" + text.length.toLocaleString("en") + " characters)" : seen;
-  };
+    return long ? seen + "… (" + text.length.toLocaleString("en") + " characters)" : seen;
+  }
 
   // What has nothing to see in it: spaces as their mark, other characters by their numbers.
   function named(text) {

@@ -25,7 +25,7 @@
       },
     },
     template: `<article v-if="record" class="page">
-      <header><h1 tabindex="-1">The graph around <bdi>{{ record.n ? shown(record.n) : "latent " + number }}</bdi></h1>
+      <header><h1 tabindex="-1">The graph around <bdi>{{ record.n ? heading(record.n) : "latent " + number }}</bdi></h1>
         <p class="quiet">First the latent, then its meta-latents, with their activations on it, then the latents that use them most. Choose
         one of those to walk on. <a :href="href('latent', number)">All about this latent</a></p></header><help of="graph" />
       <p v-if="!record.parts.length" class="quiet">{{ lacking }}</p>
