@@ -243,7 +243,7 @@ viz.rank_figure(
 #
 # A small transformer has learned to predict this text, token by token, and ships with the library. We open it as a TransformerLens bridge, which gives access to every activation by name. The name of the place at which this book reads is the {term}`hook point`, or hook: the {term}`residual stream` before layer 2, counting from 0.
 
-# %% tags=["nbval-check-output"]
+# %%
 import torch
 
 torch.set_grad_enabled(False)

@@ -134,7 +134,7 @@ to a coordinate.""")
 #
 # The price makes every activation a bit too small, because small is cheap ([exercise 2.2](#exercise-22-how-much-does-the-penalty-take)). {term}`BatchTopK` ([paper](https://arxiv.org/abs/2412.06410)) has no price. In a batch of $B$ tokens it keeps the $kB$ largest $p_j$ and sets the rest to zero. So $k$ latents are active *on average*; a token that needs many may take them from one that needs few. When training is over, a fixed {term}`threshold` $\theta$ takes the place of the batch, so that what happens on one token no longer depends on its neighbours: $f_j = p_j$ where $p_j > \theta$.
 #
-# Take the directions that were just found, and do one unseen token by hand, the first on which at least five latents are active. SAELens must give the same.
+# Take the directions that were just found, and do one unseen token by hand, the first on which at least five latents are active. SAELens, the library in whose format our SAEs are kept, must give the same.
 
 # %%
 with torch.no_grad():
@@ -417,7 +417,7 @@ def against(name):
 nested = relative["matryoshka_batchtopk"]
 pays = "pays in FVU" if nested and min(nested) > 1 else "does not always pay in FVU"
 viz.say(f"""At equal L0: {"; ".join(against(name) for name in labels if name != "batchtopk")}. Matryoshka (the {{term}}`Matryoshka SAE`) {pays} for something that this
-figure does not show: its first latents must be a good dictionary by themselves, then the first quarter, then the first half.
+figure does not show: its first eighth must be a good dictionary by itself, then the first quarter, then the first half.
 Such *nested* dictionaries are [meant to resist](https://arxiv.org/abs/2503.17547) the {{term}}`feature splitting` that you will see below.""")
 
 # %% tags=["remove-input"]
@@ -503,7 +503,9 @@ dead = {key: r.dead_fraction for key, r in remedies.items()}
 by_start = dead[starts[0], 0.0] - dead[starts[2], 0.0]
 by_aux = [dead[begin, 0.0] - dead[begin, 1.0] for begin in starts]
 worst, best = min(by_aux), max(by_aux)
-points = sorted({round(-100 * change) for change in by_aux})  # what it adds to a share
+points = sorted(
+    {round(100 * dead[begin, 1.0]) - round(100 * dead[begin, 0.0]) for begin in starts}
+)  # what it adds to a share
 moved = (
     f"by {points[0]:+d} to {points[-1]:+d} points"
     if len(points) > 1
@@ -595,8 +597,8 @@ wide = [float((entity_best[-1] > cut).double().mean()) for cut in (0.5, 0.9)]
 lucky = "a tenth of that or less" if 10 * random_entities[-1] <= own_entities[-1] else "more than a tenth of that"
 viz.say(f"""The smallest dictionary has a latent for {own_entities[0]:.0%} of the entities; what its latents match best are broad
 values: {", ".join(first_values)}, with the F1 in brackets. The largest has one for {own_entities[-1]:.0%} of the
-entities and {own_facts[-1]:.0%} of the values. Luck gives {lucky}: {random_entities[-1]:.1%} for entities, and
-{max(*random_facts, *shuffled_facts):.1%} at most for values. The cut of 0.7 is a choice: at 0.5 the share of entities is
+entities and {own_facts[-1]:.0%} of the values. Luck gives {lucky} for entities, {random_entities[-1]:.1%}, and
+{max(*random_facts, *shuffled_facts):.1%} at most for values, at any size. The cut of 0.7 is a choice: at 0.5 the share of entities is
 {wide[0]:.0%}, at 0.9 it is {wide[1]:.0%}. On all tokens, with ReLU + L1, it is {relu_best:.1%} at best, at sizes up to
 {table_relu[-1]["n_latents"]:,}.""")
 
@@ -892,7 +894,7 @@ said
 #
 # - More directions than coordinates can be told apart when few are there at a time; training does it with gradients that touch active latents only.
 # - L0, MSE, FVU, CE loss recovered and the dead share say how well an SAE rebuilds, and compare only at equal tokens and equal L0; they do not say *what* its latents are about. Many dead latents mean a poor start or a dictionary larger than what there is to say.
-# - As a dictionary grows, more entities get a latent of their own, while an attribute value comes apart into several latents. The size that you choose decides what you find a name for.
+# - As a dictionary grows, more entities get a latent of their own, while the few attribute values that had a latent lose it; the one that we followed comes apart into several. The size that you choose decides what you find a name for.
 #
 # ## Next
 #

@@ -15,7 +15,7 @@
 #
 # > **What you will be able to say at the end.** How to turn a small SAE into a larger one latent by latent, what happens to the error on the way, and whether a dictionary put together from several SAEs beats the one that was trained.
 # >
-# > **Time.** 25 minutes to read, a quarter of a minute to run once the SAEs of [chapter 2](02-training.ipynb) are there.
+# > **Time.** 25 minutes to read, a quarter of a minute to run once everything is in the store; the first time it trains SAEs of four more seeds, some minutes more.
 # >
 # > **Hardware.** Two CPU cores, no GPU, 4 GB of memory.
 # >
@@ -386,7 +386,7 @@ tokens, BatchTopK: entity mentions). Choosing the swaps greedily takes away more
     " and ".join(f"{halved[word]} of {len(rows)} {word} paths" for word, rows in by_word.items())
 }; what is left is at most {" and ".join(f"{worst_climb[word]:.1%} ({word})" for word in by_word)}. {
     sum(c <= 0.001 for c in best_climb)
-} of the {len(climbs)} paths go downhill all the way in the better of the two greedy orders
+} of {len(climbs)} paths go downhill all the way in the better of the two greedy orders
 (rises of up to 0.1% let pass); {
     "none rises above the small SAE's own error"
     if not any(row["over"] for row in climbs)
@@ -394,7 +394,7 @@ tokens, BatchTopK: entity mentions). Choosing the swaps greedily takes away more
 }. With random partners the error climbs by {min(row["random-partners"] for row in climbs):.0%} to {
     max(row["random-partners"] for row in climbs):.0%}, further than with the groups' own in {
     sum(row["random-partners"] > row["greedy-swaps"] for row in climbs)
-} of the {len(climbs)} paths."""),
+} of {len(climbs)} paths."""),
     viz.claim_box(claim(run, "stitch-path")),
 )  # fmt: skip
 
@@ -437,7 +437,7 @@ raised, steps = (sum(row[key] for row in losses) for key in ("raised", "steps"))
 over = {w: sum(row[w] > 1.001 * max(row["inserted"], row["last"]) for row in losses) for w in ("planned", "greedy")}
 above = {w: sum(row[w] > row["first"] for row in losses) for w in ("planned", "greedy")}
 viz.say(f"""**Figure 4.5 and Table 4.5.** Next-token loss in nats (without any SAE: {
-    paths[0].ce[0]["ce_clean"]:.3f}), best decoder
+    paths[0].ce[0]["ce_clean"]:.3f}, on fewer documents than in chapter 2), best decoder
 bias at every point. Orange: insertions; dotted: all other moves, mixed by the greedy order. *Worst* is the highest loss between
 the last insertion and the end: at a dozen points of the planned path, at every point of the other. Inserting the novel latents
 lowers the loss in {helped} of {len(losses)} pairs{
@@ -478,18 +478,19 @@ won, tried_sizes, gain, price, own = {}, {}, {}, {}, {}
 for word in ("ReLU", "BatchTopK"):
     here_rows = [row for row in both if row["family"] == word]
     won[word], tried_sizes[word] = sum(row["change"] < -0.001 for row in here_rows), len(here_rows)
-    gain[word] = min(row["change"] for row in here_rows)
+    gain[word] = f" (by {-min(row['change'] for row in here_rows):.1%} at best)" if won[word] else ""
     price[word] = [row["l0"] / row["l0_trained"] for row in here_rows]
     shares = [len(row["latents"][str(row["size"])]) / row["n_latents"] for row in here_rows]
     own[word] = sorted(shares)[len(shares) // 2]
 more = price["ReLU"] + price["BatchTopK"]
+
 display(
     viz.say(f"""**Table 4.6.** Held-out MSE and $L_0$ of the trained SAE and of the best dictionary of the same size gathered from all
 sizes of its family (ReLU: all tokens, BatchTopK: entity mentions). The gathered one is lower by more than 0.1% at {
         won["ReLU"]
-    } of {tried_sizes["ReLU"]} ReLU sizes (by {-gain["ReLU"]:.1%} at best) and at {won["BatchTopK"]} of {
+    } of {tried_sizes["ReLU"]} ReLU sizes{gain["ReLU"]} and at {won["BatchTopK"]} of {
         tried_sizes["BatchTopK"]
-    } BatchTopK sizes (by {-gain["BatchTopK"]:.1%} at best), with {min(more):.2f} to {max(more):.2f} times the active latents. In the
+    } BatchTopK sizes{gain["BatchTopK"]}, with {min(more):.2f} to {max(more):.2f} times the active latents. In the
 median {own["ReLU"]:.0%} (ReLU) and {own["BatchTopK"]:.0%} (BatchTopK) of the gathered latents are those of the trained SAE of
 that size. {
         "So the search finds little that is better than where it started. One reason may be that latents are trained *together*, "
@@ -551,7 +552,7 @@ yes = sum(row["novel"] > row["reconstruction"] for row in fair)
 finds = [(row["n_novel"] * row["novel"], row["n_reconstruction"] * row["reconstruction"]) for row in fair]
 restated = [old / (new + old) for new, old in finds if new + old]
 viz.say(f"""**Table 4.7.** Latents of the larger SAE that detect a fact or an entity with F1 above 0.7 (their number by class), and
-the share of them whose fact or entity no latent of the smaller SAE detected. In {yes} of the {
+the share of them whose fact or entity no latent of the smaller SAE detected. In {yes} of {
     len(fair)
 } pairs with at least
 five of each, what a novel latent detects was lacking more often than what a reconstruction latent detects. {
@@ -817,11 +818,11 @@ somewhere in {sum(rose.values())} of {len(every)} paths over five seeds. The oth
         worst_climb["BatchTopK"]:.1%} (BatchTopK) at most."""),
     viz.say(f"""- Dictionaries gathered from all sizes beat the trained ones of equal size by more than 0.1% at {
         won["ReLU"]} of {tried_sizes["ReLU"]} sizes (ReLU) and {won["BatchTopK"]} of {tried_sizes["BatchTopK"]} (BatchTopK).
-Of the latents that detect a fact, the novel ones' was lacking more often (by {ahead[most_spoken].points} percentage
+Of the latents that detect an entity or a fact, what the novel ones detect was lacking more often (by {ahead[most_spoken].points} percentage
 points, {most_spoken}). SAEs that differ in their seed alone share only part of their latents."""),
 )  # fmt: skip
 
 # %% [markdown]
 # ## Next
 #
-# Dictionaries lack latents and share latents. Are the latents themselves whole? [Are latents atoms?](05-meta-saes.ipynb)
+# Dictionaries lack latents and share latents. Are the latents themselves whole? [Chapter 5](05-meta-saes.ipynb) takes one apart.

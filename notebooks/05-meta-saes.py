@@ -121,8 +121,8 @@ viz.table(rows[:6], columns)
 # smaller autoencoder to rebuild every row from about four parts out of a short list. If latents were atoms, this
 # should go no better than on arrows that have no parts to share; such arrows will be the {term}`controls <control>`. The
 # second autoencoder is a {term}`meta-SAE`, its latents are {term}`meta-latents <meta-latent>`, and it never sees an
-# {term}`activation`: its data are the rows of `W_dec`. (Rows of latents that never fire in training are left out: such a
-# latent keeps the direction it started with, which says nothing about the model. They are some of the
+# {term}`activation`: its data are the rows of `W_dec`. (Rows of latents that never fire in training are left out: the
+# direction of such a latent was fitted to no token that it is active on. They are some of the
 # {term}`dead latents <dead latent>`.)
 #
 # Write $d$ for a decoder direction of length 1. The meta-SAE rebuilds it as
@@ -296,7 +296,7 @@ ratio = max(row["variance_explained"] / row["variance_gaussian"] for row in rows
 few, many = by["rows"][0], by["rows"][-1]
 at_best = max(by["size"], key=lambda row: row["variance_held_out"])
 after = sorted((k for k in reach if k != most), key=reach.get, reverse=True)
-viz.say(f"""In sample, the number of {kinds[most]} moves the variance explained most, by {100 * reach[most]:.0f} points, then
+viz.say(f"""In sample, the number of {kinds[most]} moves the variance explained most, by some {100 * reach[most]:.0f} points, then
 that of {" and of ".join(f"{kinds[k]} ({100 * reach[k]:.0f})" for k in after)}; what is explained of Gaussian rows moves along, and the ratio of the two is nowhere above {ratio:.2f}. {run.tier.meta_latents} parts explain
 {few["variance_explained"]:.0%} of {few["n_rows"]} rows and {many["variance_explained"]:.0%} of {many["n_rows"]}, but
 {few["variance_held_out"]:.0%} and {many["variance_held_out"]:.0%} of rows held out: a list of parts can memorise. Of the sizes
@@ -387,8 +387,8 @@ viz.table(rows, columns)
 # *unnamed*, here and on the first page. The last column is what a guess would get: the share of entity latents of people
 # (or of cities) of which the best fact is true.
 #
-# Why a $q$? A name is the best of many candidates, so even a meaningless part gets one. So the facts are dealt anew a
-# thousand times, to people among people and to cities among cities, and $p$ is the share of deals whose best F1 is at
+# Why a $q$? A name is the best of many candidates, so even a meaningless part gets one. So the facts are dealt anew,
+# more than a thousand times, to people among people and to cities among cities, and $p$ is the share of deals whose best F1 is at
 # least as high. (Dealt to all alike, a part that means no more than "a city" would pass as `capital=no`.) And since dozens
 # of parts are tested, $q$ says which share of the names with a $p$ that low are expected to be false (Benjamini and
 # Hochberg's rule; see {term}`q-value`).
@@ -873,7 +873,7 @@ latents that resist all of them.""")
 # %% [markdown]
 # ### Exercise 5.4: How many rows do you need?
 #
-# *Hard, 20 minutes.* Table 5.2 says that a meta-SAE on few rows explains more of them and less of others. Before you run
+# *Hard, 20 minutes.* Table 5.2 says that a meta-SAE on very few rows explains more of them and less of others. Before you run
 # anything: with 64 meta-latents and four active, how much would you expect to explain in sample of 64 rows, and why is that
 # number meaningless? Then take `few`, 200 rows, of which a meta-SAE was trained on the first 160. What share of the variance
 # of the other 40 does it explain? How many rows per meta-latent did it have, and how many has the paper's?

@@ -305,7 +305,7 @@ like_luck = times["meta-latents"].low <= times[lucky].high
 viz.say(f"""Four things to take from it. **One**: at the paper's k = {k}, what a named part says is true
 {times["meta-latents"].mean:.1f} times as often as by chance, and it says {
     recalls["meta-latents"].mean:.0%} of the rare facts;
-with the truth in hand, as many parts a row (from a list of some {len(run.meta_truth[0]["rare"])}) reach
+with the truth in hand, as many parts a row (from one direction for each fact) reach
 {times[metatruth.ORACLE].mean:.1f} times and {
     recalls[metatruth.ORACLE].mean:.0%}. **Two**: k trades the one for the other, from
 {by_k[1]:.1f} times chance at k = 1 to {
@@ -316,8 +316,8 @@ proof that the parts were worth finding. *Random directions* reach {times[lucky]
     "dimensions any direction cuts the entities along some fact, and the test for a name picks those that do"
     if like_luck
     else "less often true than the meta-SAE"
-}. At k = 1 the difference is plainer ({ones["meta-latents"]:.1f} times chance against {
-    ones[lucky]:.1f}). **Four**: written by
+}. At k = 1 there is {"a difference" if like_luck else "a larger one"} ({
+    ones["meta-latents"]:.1f} times chance against {ones[lucky]:.1f}). **Four**: written by
 pursuit instead of its own encoder, the meta-SAE's directions say {recalls[pursued].mean:.0%}. {
     "An encoder decides by one rule who has a part, and that is what a name needs."
     if recalls[pursued].mean < recalls["meta-latents"].mean
@@ -361,7 +361,7 @@ viz.fate_scatter(
 # %% [markdown]
 # **Figure 6.4.** Every fact: how well a linear probe reads it from the directions of latents of entities it has not seen
 # (across), and the F1 of the best meta-latent with it (up), means over five seeds. Grey facts name no meta-latent in any
-# seed. Facts of fewer than five entities with a latent cannot be probed and are left out; twins are one point.
+# seed. Facts of fewer than five entities with a latent cannot be probed and are left out; facts that hold of the same entities are one point.
 
 # %% tags=["hide-input"]
 letters = [fact for fact in probed if fact.startswith("letter")]
@@ -758,7 +758,7 @@ names with judges that did not choose them, and beside such lists; precision wit
 # %% [markdown]
 # - Most attributes can be read off the directions by a linear probe; a meta-SAE names some of them and misses many.
 # - Meta-latents resemble latents of smaller SAEs, but neither those nor another seed's meta-latents are the same parts.
-#   Latents are not atoms; that does not make meta-latents the atoms.
+#   That latents can be written with shared directions does not make those directions the atoms.
 #
 # **On Monday.** Never act on a part's name without its base rate, without judges that did not choose it, without a list of
 # random directions put through the same test, and without a second seed.

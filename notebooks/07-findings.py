@@ -138,7 +138,7 @@ answers = [{"what": name, "bet": bets[name], "measured": value} for name, value 
 viz.table(answers, {"what": ("", ""), "bet": ("your bet", ".0%"), "measured": ("measured", ".0%")})
 
 # %% [markdown]
-# **Table 7.1.** Three bets and what we measure: the mean of {eq}`eq-share-novel` over all doublings, the share of entities with a latent of their own, {eq}`eq-own-latent`, in the largest dictionary, and the variance explained, {eq}`eq-meta-variance`, in sample.
+# **Table 7.1.** Three bets and what we measure: the mean of {eq}`eq-share-novel` over all doublings, the share of entities with a latent of their own, {eq}`eq-own-latent`, in the largest dictionary, and the variance explained, {eq}`eq-meta-variance`, in sample (first seed).
 
 # %% tags=["remove-input"]
 viz.say(
@@ -198,15 +198,16 @@ viz.line_by_size(
 # %% tags=["remove-input"]
 top = {key: max(rows, key=lambda row: row[key]) for key in ("own_entities", "own_facts")}
 person, fact = top["own_entities"], top["own_facts"]
-odds = ", so the purple line is not a matter of numbers" if max(random_own) < 0.2 * person["own_entities"] else ""
+odds = ", so the solid purple line is not a matter of numbers" if max(random_own) < 0.2 * person["own_entities"] else ""
 n_own = [round(row["own_facts"] * len(facts)) for row in rows]
 few_facts = max(n_own) <= max(0.05 * len(facts), 2 * max(random_facts))
 viz.say(f"""Own latents for entities are most common at {person["n_latents"]:,} latents ({
     person["own_entities"]:.0%}; random
 directions reach {max(random_own):.1%} at most{odds}). Facts are another matter: at no
-size have more than {max(n_own)} of the {len(facts)} facts a latent of their own, and {
-    max(random_facts)
-} have a random one. {
+size have more than {max(n_own)} of the {
+    len(facts)
+} facts a latent of their own (chapter 6 counts those once that hold of the same
+entities); with random directions it is {max(random_facts) or "none"}. {
     "So few say nothing about which size would suit facts: at the sizes that we trained, hardly any single latent *is* a fact."
     if few_facts
     else f"They are most common at {fact['n_latents']:,} latents"
@@ -267,9 +268,9 @@ viz.share_above(
 # **Figure 7.2.** One curve for each size and its double (ReLU SAEs on all tokens); the two with most and fewest twins at a cosine of 0.9 are labelled. Dashed curve: the largest pair again, with random directions of the larger dictionary's covariance in its place.
 
 # %% tags=["remove-input"]
-viz.say(f"""Between {lowest:.0%} and {most:.0%} of the latents have a twin in the dictionary twice as large, {
-    control:.0%} of the
-control's. {
+viz.say(f"""Between {lowest:.0%} and {most:.0%} of the latents have a twin in the dictionary twice as large; {
+    control:.0%} have
+one among the control's directions. {
     "So no size contains the one before it."
     if most < 0.95
     else "At some sizes nearly every latent comes back, at others not."
@@ -323,7 +324,7 @@ atomic = if_holds(
     "the latents have directions in common; whether those are parts, these numbers leave open.",
     "we cannot say that they share parts.",
 )
-viz.say(f"""About {s["l0"]:.1f} parts for each latent explain {
+viz.say(f"""About {s["l0"]:.0f} parts for each latent explain {
     rebuilt["explained"]:.0%} of the variance *in sample*, of the rows
 trained on; of Gaussian directions with the same covariance {rebuilt["gaussian"]:.0%}, of shuffled ones {
     rebuilt["shuffled"]:.0%} and of untrained ones {rebuilt["untrained"]:.0%}: {
@@ -336,14 +337,12 @@ difference is not covariance. Do the parts mean something? Their names {
     above
 }: the mean best F1 with a fact of the table is {s["mean_best_f1"]:.2f}, against {
     s["chance_best_f1"]:.2f} when facts are dealt at random within people and within cities (first seed). But judged
-by entities that did not choose the names, what the names say is true {said}, where 1 is chance. **Verdict: {
-    atomic
-}**""")
+by entities that did not choose the names, what the names say is true {said}. **Verdict: {atomic}**""")
 
 # %% [markdown]
 # ## All claims
 #
-# Table 7.2 has them all, as on the first page. A row without a value under "Paper" is a claim of this book alone: it *holds* or *fails*. The others *agree* with the paper or *differ* from it, with a reason.
+# Table 7.2 has them all, as on the first page. A row without a value under "Paper" is a claim of this book alone: it *holds* or *fails*. The others *agree* with the paper or *differ* from it, with a reason. What we have not tested says so.
 
 # %% tags=["remove-input"]
 viz.claims_table(claims)
@@ -395,7 +394,7 @@ wide = stitch_pairs(beyond, [(128, 192), (192, 256), (128, 256)], run.store, run
 change = {f"{p.small} → {p.large}": p.summary["mse_all_novel"] / p.summary["mse_small"] - 1 for p in wide}
 fails = {f"{p.small} → {p.large}": p.summary["auc"] for p in wide
          if (p.summary["auc"] or 0) < 0.9 or p.summary["mse_all_novel"] > p.summary["mse_small"]}  # fmt: skip
-shown = "; ".join(f"{name} (AUC {fails[name] or float('nan'):.2f}, all novel latents together change the error by {change[name]:+.0%})"
+shown = "; ".join(f"{name} (AUC {fails[name] or float('nan'):.2f}, all novel latents together change the error by {change[name]:+.1%})"
                   for name in fails)  # fmt: skip
 viz.say(f"""- **The stitching claims stop at {
     stitched.sizes[-1]
@@ -411,8 +410,8 @@ penalty. So read "every pair" in the table as "every pair in this range".""")
 # %% [markdown]
 # - **Few novel latents in a pair.** Between neighbouring sizes some pairs have a handful, and an AUC over a handful is rough; chapter 3 gives the number of each and an interval.
 # - **The parts depend on the seed.** A meta-SAE trained with another seed finds other meta-latents: they show that a latent can be written as a sum of shared parts, not which parts it is made of. [Chapter 6](06-truth.ipynb) measures how many come back.
-# - **Other lists of parts compete.** The latents of a smaller SAE, taken as parts for those of a larger one, are a rival to the meta-latents; [chapter 6](06-truth.ipynb) sets the two side by side, and both beside the best that could be. So "not atomic" doesn't rest on the meta-SAE, and the meta-SAE is not *the* decomposition.
-# - **One model, one hook point, and mostly one seed.** The verdicts are about this world's small transformer. [Chapter 4](04-paths.ipynb) repeats stitching over five seeds; before you lean on another single number, [run its chapter with another seed](intro.ipynb).
+# - **Other lists of parts compete.** The latents of a smaller SAE, taken as parts for those of a larger one, are a rival to the meta-latents; [chapter 6](06-truth.ipynb) sets the two side by side, and both beside the best that could be. So that directions can be written in shared ones doesn't rest on the meta-SAE, and the meta-SAE is not *the* decomposition.
+# - **One model, one hook point.** The verdicts are about this world's small transformer. Chapters 4, 5 and 6 repeat their main numbers over five seeds; before you lean on a number of one seed, [run its chapter with another](intro.ipynb).
 # - **Truth is what we wrote down.** A meta-latent can only be named after a fact of the table. One that stands for something else in the text (a verb, a position) gets a poor name here, not a right one.
 # - **Novelty is measured in MSE.** A latent may lower the error without mattering to what the model says next. And a ReLU SAE with a strong L1 penalty may leave so much error behind that even copies of its own latents would look novel; chapter 3 has [the check](03-stitching.ipynb).
 # - **Thresholds are conventions.** An "own" latent has F1 above 0.7, a "twin" a cosine above 0.9. Read the shape of a curve, not its height.

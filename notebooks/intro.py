@@ -31,8 +31,6 @@ tier = "world"
 seed = 0
 
 # %% tags=["remove-input"]
-from IPython.display import display
-
 from canonlib import tiers, viz
 from canonlib.claims.compute import compute
 from canonlib.claims.meta import over_seeds
@@ -60,18 +58,20 @@ unnamed. Hover for precision, recall and shared facts. {lacking}""")
 # %% tags=["remove-input"]
 claims = compute(run)
 holds = {c.id for c in claims if c.verdict in ("agrees", "holds")}
-shares = [p.summary["share_novel"] for p in run.doublings(STITCHED)]
-rows = run.evaluation(ENTITY)
-longer = f"""**A bigger dictionary is not a longer list.** When its size doubles, {sum(shares) / len(shares):.0%} of its
-latents on average say something that the smaller one lacks ({shares[0]:.0%} of the smallest dictionaries', {shares[-1]:.0%} of
-the largest); the others say again what it has."""
+doublings = run.doublings(STITCHED)
+shares = [p.summary["share_novel"] for p in doublings]
+viz.say(f"""**A bigger dictionary is not a longer list.** When its size doubles, {sum(shares) / len(shares):.0%} of its
+latents on average say something that the smaller one lacks ({shares[0]:.0%} from {doublings[0].small} to {doublings[0].large}, {shares[-1]:.0%} from
+{doublings[-1].small} to {doublings[-1].large}); the others say again what it has.""")
+
+# %% tags=["remove-input"]
 share = {
     key: over_seeds(run, f"variance_{key}").mean
     for key in ("explained", "held_out", "shuffled", "gaussian", "gaussian_held_out")
 }
 mostly = share["gaussian"] - share["shuffled"] > share["explained"] - share["gaussian"]
 common = "Latents have directions in common." if "meta-parts" in holds else "Whether latents share parts stays open."
-atom = f"""**{common}** A list of {run.tier.meta_latents} shared parts, about {
+viz.say(f"""**{common}** A list of {run.tier.meta_latents} shared parts, about {
     run.tier.meta_k
 } for each latent, explains
 {share["explained"]:.0%} of the variance of the directions of some {
@@ -83,11 +83,13 @@ five seeds; {share["held_out"]:.0%} on rows held out); when each coordinate is s
     if mostly
     else "Less than half of that difference is shared dimensions alone"
 }: rows drawn from a Gaussian of the same covariance reach {share["gaussian"]:.0%} ({
-    share["gaussian_held_out"]:.0%} held out)."""
-size = f"""**The size you choose decides what you see.** At {rows[0]["n_latents"]:,} latents {rows[0]["own_entities"]:.0%} of
+    share["gaussian_held_out"]:.0%} held out).""")
+
+# %% tags=["remove-input"]
+rows = run.evaluation(ENTITY)
+viz.say(f"""**The size you choose decides what you see.** At {rows[0]["n_latents"]:,} latents {rows[0]["own_entities"]:.0%} of
 the people and cities have a latent of their own, at {rows[-1]["n_latents"]:,} latents {rows[-1]["own_entities"]:.0%}. So
-choose it for the question at hand."""
-display(viz.say(longer), viz.say(atom), viz.say(size))
+choose it for the question at hand.""")
 
 # %% [markdown]
 # ## What we found

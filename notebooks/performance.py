@@ -299,7 +299,7 @@ variance explained of {b["variance_explained"]["canonlib"]:.3f} against {b["vari
                      for r, b in beside))  # fmt: skip
 
 # %% [markdown]
-# SAEBench's `meta_structure` reports one number, the variance of the decoder explained in sample by a meta-SAE of a quarter of its size. In Table 7 its own code and `recipe("saebench")` take turns on the same decoders: the base SAE of [chapter 5](05-meta-saes.ipynb), and a made-up one. Batches of 1,024 are small, and what a step costs beside its products weighs more.
+# SAEBench's `meta_structure` reports one number, the variance of the decoder explained in sample by a meta-SAE of a quarter of its size. In Table 7 its own code and `recipe("saebench")` take turns on the same decoders: the base SAE of [chapter 5](05-meta-saes.ipynb), and a made-up one with a tenth as many meta-latents as directions. Batches of 1,024 are small, and what a step costs beside its products weighs more.
 
 # %% tags=["hide-input", "nbval-check-output"]
 trained = [json.loads(p.read_text()) for p in sorted(Path(results).glob("meta-structure-*.json"))]
@@ -371,7 +371,7 @@ most memory that its kernel held (training runs in processes beside it).""")
 # %% [markdown]
 # ## On a GPU
 #
-# Everything in this book was made without a GPU; the library runs on one too, and `pytest -m gpu` compares the two. There matrix products cost little, and it counts how many kernels a step launches and how much memory they move. Table 10 has the same step as Table 1, by canonlib and by SAELens.
+# Everything else in this book was made without a GPU; the library runs on one too, and `pytest -m gpu` compares the two. There matrix products cost little, and what counts is how many kernels a step launches and how much memory they move. Table 10 has the steps of Tables 1 and 2, by canonlib and by SAELens.
 
 # %% tags=["hide-input", "nbval-check-output"]
 on_gpu = read("", "cuda") + read("-aux", "cuda")
@@ -393,7 +393,7 @@ most = max(on_gpu, key=lambda r: r["settings"]["shape"][1])
 least = min(on_gpu, key=lambda r: r["settings"]["shape"][1])
 viz.say(f"""**Table 10.** A step on one {m["gpu"]}, in float32, batches of {most["settings"]["batch"]:,}, $k$ = {most["settings"]["k"]}:
 our milliseconds, the encoder's product alone, and how many times as much SAELens's own trainer takes in time and in
-memory. torch {v["torch"]}, SAELens {v["sae-lens"]}.""")
+memory (–: not measured). torch {v["torch"]}, SAELens {v["sae-lens"]}.""")
 
 # %% tags=["remove-input"]
 viz.say(f"""So on a GPU the fast trainer is for large dictionaries: SAELens takes {faster[on_gpu.index(most)]:.1f} times as long at {shape(most)},

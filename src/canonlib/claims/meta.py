@@ -92,10 +92,10 @@ def meta_facts(run: Run) -> Claim:
         run, mean.mean > chance.mean and named.mean >= 1, id="meta-facts", chapter=6,
         bound="mean best F1 above chance (facts dealt anew among people and among cities), and names left at a false "
         "discovery rate of 5%",
-        paper="by eye: Einstein is science, prominent figures, German, E...", source="meta-SAE post",
+        paper="by eye: Einstein is science, prominent figures, German, capital E", source="meta-SAE post",
         sentence="Meta-latents match true attributes of the entities whose latents use them better than chance.",
         ours=f"mean best F1 {mean:.2f} against {chance:.2f} by chance; of {used.mean:.0f} meta-latents with enough users "
-        f"{named.mean:.0f} named (means of {mean.n} seeds); best: {run.meta.summary['best_names']}",
+        f"{named.mean:.0f} named (means of {mean.n} seeds); best of the first seed: {run.meta.summary['best_names']}",
     )  # fmt: skip
 
 
@@ -122,7 +122,8 @@ def meta_split(run: Run) -> Claim:
         ours=f"{span(small, 1)} at up to {EARLY * run.tier.meta_base:,.0f} latents, {largest:.1f} at "
         f"{rows[-1]['size']:,}" if small else "",
         reason="" if holds else f"they have fewer at {_listed(fewer)} latents, and not at the other sizes"
-        if fewer else f"BatchTopK fixes the mean over all sizes at {run.tier.meta_k}, and at no small size they fall below it"
+        if fewer else f"BatchTopK fixes the mean over all sizes at {run.tier.meta_k}, and at no small size do they have less than {LESS_THAN:.0%} of "
+        "the largest SAE's"
         if small else "this tier has no SAE of an eighth of the base's size",
     )  # fmt: skip
 
@@ -139,7 +140,8 @@ def meta_truth(run: Run) -> Claim:
     return claim_of(
         run, holds, id="meta-truth", chapter=6,
         bound=f"three times, at k = {k}; names from other entities, of facts that at most a third of their kind have",
-        sentence=_TRUTH, ours=f"{ours:.1f} times as often ({ours.n} seeds; random directions {luck.mean:.1f})",
+        sentence=_TRUTH, ours=f"{ours:.1f} times as often as by chance ({ours.n} seeds); for names of random "
+        f"directions {luck.mean:.1f} times",
         reason="" if holds else f"directions fitted to the facts themselves reach {oracle.mean:.1f} times; by k, the "
         f"meta-latents' lift is {_by_k(run)}",
     )  # fmt: skip
@@ -167,12 +169,12 @@ def meta_smaller(run: Run) -> Claim:
     spans = {key: span([m.mean for m in found]) for key, found in means.items() if found}
     return claim_of(
         run, low > 0 if by_size else None, id="meta-smaller", chapter=6,
-        bound="95% interval of the effect size above zero at every size",
+        bound="95% interval of the difference, in standard deviations, above zero at every size",
         paper="meta-latents have a latent of cosine above 0.7 often in SAE-3,072, often not in SAE-49,152",
         source="meta-SAE post",
         sentence="Meta-latents lie closer to latents of smaller SAEs than random directions do.",
-        ours=f"mean highest cosine {spans['meta']} against {spans['random']}, an effect size of at least {low:.1f} (the lower "
-        f"end of 95%); directions of the rows' covariance {spans['gaussian']} (SAEs of {span([float(n) for n in by_size], 0)} latents)"
+        ours=f"mean highest cosine {spans['meta']} against {spans['random']}, a difference of at least {low:.1f} standard deviations "
+        f"(the lower end of 95%); directions of the rows' covariance {spans['gaussian']} (SAEs of {span([float(n) for n in by_size], 0)} latents)"
         if by_size else "",
         reason="" if by_size else "this tier has no smaller SAEs",
     )  # fmt: skip

@@ -62,7 +62,7 @@ def stitch_share(run: Run) -> Claim:
         paper="about a third", source="Matryoshka SAEs paper, citing it; stitching post: 35%",
         sentence="When the dictionary doubles, about a third of the latents that fire are novel.",
         ours=f"{mean:.0%} on average ({', '.join(dict.fromkeys((ends[0], ends[-1])))}; ReLU); BatchTopK "
-        f"{sum(theirs) / len(theirs):.0%} ({min(theirs):.0%} to {max(theirs):.0%})",
+        + (f"{sum(theirs) / len(theirs):.0%} ({min(theirs):.0%} to {max(theirs):.0%})" if theirs else "has no doublings here"),
         reason="a world of a few hundred entities and a one-million-parameter model are far smaller than GPT-2",
     )  # fmt: skip
 
@@ -109,7 +109,7 @@ def stitch_news(run: Run) -> Claim:
     tested = bool(apart) and all(one.n > 1 for one in apart.values())
     return claim_of(
         run, all(one.low > 0 for one in apart.values()) if tested else None, id="stitch-news", chapter=4,
-        sentence="Of latents that detect a fact, novel ones more often detect one that the smaller SAE lacked.",
+        sentence="Of latents that detect an entity or a fact, novel ones more often detect one that the smaller SAE lacked.",
         bound=f"difference above zero over seeds (95% interval), for each architecture with {ENOUGH} such latents",
         ours=", ".join(
             f"{one.points} percentage points more often than reconstruction latents ({LABELS[name]}, {one.n} seeds)"
@@ -131,12 +131,12 @@ def unique_seeds(run: Run) -> Claim:
     }
     return claim_of(
         run, all(max(values) < 0.9 for values in shared.values()) if shared else None, id="unique-seeds", chapter=4,
-        bound="under 90% for every seed at the largest size, for each architecture",
+        bound="under 90% for every seed at the largest size trained from several, for each architecture",
         paper="about 30% shared, 131,072 latents on Llama 3 8B", source="Paulo and Belrose 2025",
         sentence="SAEs that differ in their seed alone share only part of their latents.",
-        ours=", ".join(
+        ours="; ".join(
             f"{sum(values) / len(values):.0%} shared ({min(values):.0%} to {max(values):.0%} by seed; {name}), "
-            f"{sum(values) / len(values) / reported:.1f} times what the paper reports"
+            f"{sum(values) / len(values) / reported:.1f} times what Paulo and Belrose report"
             for name, values in shared.items()
         ),
         reason="small dictionaries on a small model leave less choice" if shared else "needs SAEs of several seeds",
