@@ -123,6 +123,6 @@ viz.claims_table(claims)
 # make test   # set up, run all tests, the chapters' too
 # ```
 #
-# On two CPU cores the first `make book` trains everything in some fourteen minutes, after the set-up; later ones take about two.
+# On two CPU cores the first `make book` trains everything in some fourteen minutes, after the set-up; later ones take about three.
 #
 # `.venv/bin/canonlib notebooks 3 -p seed 1` runs one chapter with another seed, into a folder of its own; the SAEs of that seed are trained first, which takes minutes.
