@@ -108,12 +108,11 @@ def _listed(numbers: list[int]) -> str:
 def meta_split(run: Run) -> Claim:
     """Latents of smaller SAEs use fewer meta-latents."""
     rows = run.meta_family.summary["sizes"]
-    small = [row["parts"] for row in rows if row["size"] <= EARLY * run.tier.meta_base]
+    early = [row for row in rows if row["size"] <= EARLY * run.tier.meta_base]
+    small = [row["parts"] for row in early]
     largest = rows[-1]["parts"]
     holds = bool(small) and max(small) <= LESS_THAN * largest
-    fewer = [
-        row["size"] for row in rows if row["size"] <= EARLY * run.tier.meta_base and row["parts"] <= LESS_THAN * largest
-    ]
+    fewer = [row["size"] for row in early if row["parts"] <= LESS_THAN * largest]
     return claim_of(
         run, holds if small else None, id="meta-split", chapter=5,
         bound=f"at most {LESS_THAN:.0%} of the largest SAE's, at each size up to an eighth of it",

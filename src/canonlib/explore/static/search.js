@@ -66,18 +66,20 @@
   var last = null;
   function planned(all, query) {
     if (!last || last.query !== query || last.all !== all) {
-      var parts = parse(query);
-      last = { query: query, all: all, parts: parts, plans: parts.map(function (part) { return plan(all, part); }) };
-      last.named = parts.map(function (part) { return named(all, part); });
-      last.users = last.named.map(function (scores) { return scores && bestUsers(all, scores); });
+      last = { query: query, all: all, words: parse(query) };
+      last.words.forEach(function (word) {
+        word.columns = answering(all, word);
+        word.names = named(all, word);
+        word.users = word.names && bestUsers(all, word.names);
+      });
     }
-    return last;
+    return last.words;
   }
   // How well each latent's name answers to a word; null where names are not asked for.
-  function named(all, part) {
-    if (part.field && part.field !== "name" && part.field !== "user") return null;
+  function named(all, word) {
+    if (word.field && word.field !== "name" && word.field !== "user") return null;
     var scores = new Float32Array(all.names.length);
-    for (var j = 0; j < scores.length; j++) scores[j] = nameScore(all.names[j], part.text);
+    for (var j = 0; j < scores.length; j++) scores[j] = nameScore(all.names[j], word.text);
     return scores;
   }
   // For each meta-latent the user whose name answers best; -1 for none.
@@ -92,10 +94,10 @@
     }
     return users;
   }
-  function plan(all, part) {
-    var columns = COLUMNS.filter(function (c) { return all.columns[c[0]] && (!part.field || part.field === c[1]); });
+  function answering(all, word) {
+    var columns = COLUMNS.filter(function (c) { return all.columns[c[0]] && (!word.field || word.field === c[1]); });
     return columns.map(function (c) {
-      var good = answers(all.texts[c[0]], part.text);
+      var good = answers(all.texts[c[0]], word.text);
       return { held: all.columns[c[0]], good: good, worth: c[2], told: all.told[c[0]], label: c[3] };
     }).filter(function (c) { return c.good.some(Boolean); });
   }
@@ -121,11 +123,11 @@
   }
 
   // How well each latent answers to all words; 0 where one word finds nothing in it.
-  function latentScores(all, plans) {
+  function latentScores(all, words) {
     var total = null;
-    plans.parts.forEach(function (part, p) {
-      var names = part.field === "user" ? null : plans.named[p], scores = names ? names.slice() : new Float32Array(all.names.length);
-      plans.plans[p].forEach(function (column) { credit(scores, column); });
+    words.forEach(function (word) {
+      var asked = word.names && word.field !== "user", scores = asked ? word.names.slice() : new Float32Array(all.names.length);
+      word.columns.forEach(function (column) { credit(scores, column); });
       if (total) for (var k = 0; k < scores.length; k++) total[k] = total[k] && scores[k] ? total[k] + scores[k] : 0;
       else total = scores;
     });
@@ -133,12 +135,12 @@
   }
 
   function within(texts, text) { return Math.max.apply(null, Array.from(answers(texts, text)).concat(0)); }
-  function metaScore(all, m, plans) {
-    var sum = 0, parts = plans.parts, row = all.rows[m];
-    for (var p = 0; p < parts.length; p++) {
-      var field = parts[p].field, text = parts[p].text;
+  function metaScore(row, m, words) {
+    var sum = 0;
+    for (var i = 0; i < words.length; i++) {
+      var field = words[i].field, text = words[i].text, users = words[i].users;
       var s = !field || field === "name" || field === "fact" ? nameScore(row.name, text) : 0;
-      if (!s && field !== "name" && plans.users[p] && plans.users[p][m] >= 0) s = 3;
+      if (!s && field !== "name" && users && users[m] >= 0) s = 3;
       if (!s && (!field || field === "raises") && within(row.raises, text)) s = 2;
       if (!s) return 0;
       sum += s;
@@ -157,12 +159,12 @@
   // by number; first is the address of the best of all.
   Canon.search = function (query, limits) {
     return prepare().then(function (all) {
-      var began = performance.now(), plans = planned(all, query), parts = plans.parts;
+      var began = performance.now(), words = planned(all, query);
       var hits = { latents: [], metas: [] }, scores = {};
-      if (parts.length) {
-        var bare = parts.length === 1 && !parts[0].field && /^\d{1,9}$/.test(parts[0].text) ? Number(parts[0].text) : -1;
-        scores.latents = latentScores(all, plans);
-        scores.metas = all.rows.map(function (row, m) { return metaScore(all, m, plans); });
+      if (words.length) {
+        var bare = words.length === 1 && !words[0].field && /^\d{1,9}$/.test(words[0].text) ? Number(words[0].text) : -1;
+        scores.latents = latentScores(all, words);
+        scores.metas = all.rows.map(function (row, m) { return metaScore(row, m, words); });
         hits.latents = ranked(scores.latents, bare, 200);
         hits.metas = ranked(scores.metas, bare, 100);
       }
@@ -182,10 +184,10 @@
   // Why a latent is found: for each word that is not in its name, the field and the text that answer best.
   Canon.why = function (query, j) {
     return prepare().then(function (all) {
-      var reasons = [], plans = planned(all, query);
-      plans.parts.forEach(function (part, p) {
-        if ((!part.field || part.field === "name") && nameScore(all.names[j], part.text)) return;
-        plans.plans[p].some(function (column) {
+      var reasons = [];
+      planned(all, query).forEach(function (word) {
+        if (word.field !== "user" && word.names && word.names[j]) return;
+        word.columns.some(function (column) {
           var at = bestText(column, j);
           if (at >= 0) reasons.push({ label: column.label, text: column.told[at] });
           return at >= 0;
@@ -197,12 +199,12 @@
   // The same for a meta-latent.
   Canon.whyMeta = function (query, m) {
     return prepare().then(function (all) {
-      var row = all.rows[m], reasons = [], plans = planned(all, query);
-      plans.parts.forEach(function (part, p) {
-        if (nameScore(row.name, part.text) && (!part.field || part.field === "name" || part.field === "fact")) return;
-        var user = plans.users[p] && part.field !== "name" ? plans.users[p][m] : -1, at = -1;
+      var row = all.rows[m], reasons = [];
+      planned(all, query).forEach(function (word) {
+        if (nameScore(row.name, word.text) && (!word.field || word.field === "name" || word.field === "fact")) return;
+        var user = word.users && word.field !== "name" ? word.users[m] : -1, at = -1;
         if (user >= 0) reasons.push({ label: "used by", text: all.index.names[user] });
-        else if (!part.field || part.field === "raises") at = answers(row.raises, part.text).findIndex(Boolean);
+        else if (!word.field || word.field === "raises") at = answers(row.raises, word.text).findIndex(Boolean);
         if (at >= 0) reasons.push({ label: "raises", text: all.metas[m].w[at] });
       });
       return { row: all.metas[m], reasons: reasons };
