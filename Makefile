@@ -19,9 +19,11 @@ JB := $(BIN)/jupyter-book build
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 SHARED := -n $(TEST_JOBS) --dist loadfile
 NOTEBOOK ?= book
+# What `make elsewhere` sets MKL_CBWR to: which of its paths MKL takes, and so how products are rounded.
+AS ?= COMPATIBLE
 NBTEST := $(NBVAL) --nbval-current-env --nbval-cell-timeout 1800
 
-.PHONY: help setup book html pdf strict offline links linkcheck test unit nbtest colab weekly browser run lint format lock dist clean distclean
+.PHONY: help setup book restore html pdf strict offline links linkcheck test unit nbtest colab weekly elsewhere browser run lint format lock dist clean distclean
 
 # The text after ## is what `make help` shows; it begins with the cost on two cores.
 help: ## seconds: list the targets, cheapest first
@@ -57,6 +59,10 @@ book: setup ## minutes: compute what the store lacks, run every chapter, write t
 	$(BIN)/canonlib explore book/explorer/data --data-only
 	$(BIN)/canonlib claims --write
 	$(JB) book/
+	@$(BIN)/python -m canonlib.book.committed summary
+
+restore: setup ## seconds: put the committed chapters, claims and explorer back after a make book that changed them
+	@$(BIN)/python -m canonlib.book.committed restore
 
 html: setup ## seconds: build the site from the committed notebooks, running nothing
 	$(JB) book/
@@ -96,6 +102,9 @@ colab: setup ## minutes: every chapter as Colab runs it: a fresh environment, it
 weekly: html ## minutes: what `make test` leaves to once a week: every chapter as Colab runs it, all windows under axe-core, the book printed
 	$(BIN)/canonlib run --tier world
 	$(PYTEST) $(SHARED) -m weekly tests
+
+elsewhere: setup ## minutes: make book and make test in a copy as another processor would; says what differs from the commit
+	bash scripts/elsewhere.sh $(VENV) $(AS)
 
 browser: html ## minutes: every page and every view of the explorer in headless Chromium, with the network blocked
 	$(PYTEST) $(SHARED) -m "browser and not weekly" tests

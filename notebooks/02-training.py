@@ -369,10 +369,10 @@ from canonlib.claims.learning import fvu_at
 frontier = run.frontier  # architecture: a row for each sparsity
 labels = {"standard": "ReLU + L1", "gated": "Gated", "jumprelu": "JumpReLU", "topk": "TopK",
           "batchtopk": "BatchTopK", "matryoshka_batchtopk": "Matryoshka"}  # fmt: skip
-n_frontier = frontier["batchtopk"][0]["n_latents"]
-print(f"{n_frontier} latents;", ", ".join(f"{labels[name]}: {len(rows)}" for name, rows in frontier.items()))
+n_frontier = run.tier.frontier[0].sizes[0]
+print(f"{n_frontier} latents;", ", ".join(f"{labels[f.architecture]}: {len(f.members)}" for f in run.tier.frontier))
 
-# %% tags=["hide-input", "nbval-check-output"]
+# %% tags=["hide-input"]
 paint = {labels[name]: color for name, color in viz.ARCHITECTURES.items()}
 
 
@@ -856,7 +856,7 @@ this model, no more.""")
 #
 # *Hard, 15 minutes, pencil first.* A class has $n$ members, each mentioned equally often. A latent fires on all mentions of $m$ of them and on nothing else. What is its F1 for the class? How large must $m$ be for the class to have a latent of its own? For the check, take the number of members of the class that we followed. What follows for a class of which the latent splits into two halves, and for its members at the moment when the split goes down to single entities?
 
-# %% tags=["nbval-check-output"]
+# %%
 n_members = int(members.sum())
 print(f"{facts[chosen]}: {n_members} members; the F1 must be above {OWN}")
 

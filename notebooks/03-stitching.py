@@ -708,7 +708,7 @@ reconstruction latents in {len(more)}{f" ({', '.join(more)})" if more else ""}, 
 #
 # *Easy, 5 minutes.* Here are the cosines of eight latents of our pair. Write down, for each, `"novel"` or `"reconstruction"`, before you open the solution. Which ones are you least sure of?
 
-# %% tags=["nbval-check-output"]
+# %%
 firing = (~effects.silent).nonzero()[:, 0]
 quiz = firing[torch.randperm(len(firing), generator=torch.Generator().manual_seed(7))[:8]]
 print(", ".join(f"{n}: {cosine[n]:.2f}" for n in quiz.tolist()))

@@ -368,7 +368,7 @@ print(printed.stdout[1 : printed.stdout.index("}") + 1])
 #
 # A book that lists only what worked is an advertisement. The claims of Table 7.3 belong here, and we have not tested them.
 
-# %% tags=["hide-input", "nbval-check-output"]
+# %% tags=["hide-input"]
 untested = [c for c in claims if c.verdict == "not tested here"]
 viz.table([{"claim": c.sentence, "why": c.reason} for c in untested], {"claim": ("claim", ""), "why": ("why not", "")})
 

@@ -25,6 +25,16 @@ class Interval(NamedTuple):
         return f"{mean} ({low} to {high})" if self.n > 1 else mean
 
     @property
+    def floor(self) -> float:
+        """What a claim "at least" rests on: the lower bound, or the mean of a single value."""
+        return self.low if self.n > 1 else self.mean
+
+    @property
+    def ceiling(self) -> float:
+        """What a claim "at most" rests on: the upper bound, or the mean of a single value."""
+        return self.high if self.n > 1 else self.mean
+
+    @property
     def points(self) -> str:
         """A difference of shares in percentage points, as ``24 (20 to 27)``."""
         return f"{Interval(100 * self.mean, 100 * self.low, 100 * self.high, self.n):.0f}"

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-ROOMS = ("errors", "store", "tiers", "world", "activations", "rows", "contexts", "toy", "sae", "compare", "intervals",
+ROOMS = ("errors", "machine", "store", "tiers", "world", "activations", "rows", "contexts", "toy", "sae", "compare", "intervals",
          "stitch", "meta", "judge", "pipeline", "processes", "claims", "exercises", "viz", "explore", "book")  # fmt: skip
 """Rooms of the reference, in the order in which data moves through them."""
 _PACKAGE = Path(__file__).resolve().parents[1]

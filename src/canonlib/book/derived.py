@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from canonlib.book.catalogue import ROOMS, Entry, entries, room_modules
 
-WORKSHOP = ("errors", "store", "processes", "viz", "explore", "book")
+WORKSHOP = ("errors", "machine", "store", "processes", "viz", "explore", "book")
 """Rooms that no chapter derives: how results are kept, drawn, shown and printed."""
 
 

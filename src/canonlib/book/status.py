@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from canonlib.errors import ConfigError
+from canonlib.machine import Machine, this_machine
 
 RECORDS = "execution.json"
 LIBRARIES = ("torch", "transformer-lens", "sae-lens", "transformers", "numpy", "scipy", "scikit-learn", "plotly")
 """The libraries whose versions a chapter's results could depend on."""
 FIELDS: dict[str, Any] = {"sha256": str, "seconds": (int, float), "memory_mib": (int, type(None)), "cores": int, "python": str,
-                          "versions": dict}  # fmt: skip
+                          "versions": dict, "machine": dict}  # fmt: skip
 
 
 def digest(notebook: Path) -> str:
@@ -45,6 +46,8 @@ def read_records(book: Path) -> dict[str, dict[str, Any]]:
             value = record.get(name) if isinstance(record, dict) else None
             if not isinstance(value, kind) or name not in record:
                 raise ConfigError(f"{path.name}: {name} of {chapter} is {value!r}; {again}.")
+        if set(record["machine"]) != set(Machine._fields):
+            raise ConfigError(f"{path.name}: machine of {chapter} has {sorted(record['machine'])}; {again}.")
     return records
 
 
@@ -59,8 +62,9 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def record_execution(notebook: Path, seconds: float, memory_mib: int | None = None) -> bool:
-    """Record that the executed ``notebook`` took ``seconds``, and at most that much memory (None: not known).
+def record_execution(notebook: Path, seconds: float, memory_mib: int | None = None, threads: int = 1) -> bool:
+    """Record that the executed ``notebook`` took ``seconds``, with that many threads, and at most that much memory (None:
+    not known).
 
     Says whether the file beside it was written.
 
@@ -78,6 +82,7 @@ def record_execution(notebook: Path, seconds: float, memory_mib: int | None = No
         records[notebook.stem] = {
             "sha256": digest(notebook), "seconds": round(seconds, 1), "memory_mib": memory_mib, "cores": os.cpu_count() or 1,
             "python": platform.python_version(), "versions": library_versions(),
+            "machine": this_machine(threads)._asdict(),
         }  # fmt: skip
         _write(book, {name: records[name] for name in sorted(records) if (book / f"{name}.ipynb").is_file()})
     return True
@@ -116,7 +121,7 @@ def problems(book: Path) -> list[str]:
 
 
 def status_table(book: Path) -> list[str]:
-    """The records of ``book`` as lines of MyST: a row per chapter, then the versions, with chapters that differ."""
+    """The records of ``book`` as lines of MyST: a row per chapter, the machines, then versions, with chapters that differ."""
     records, outdated = read_records(book), {line.split(".ipynb")[0] for line in problems(book)}
     lines = ["| page | seconds | memory, MiB | cores | Python | record |", "|---|---:|---:|---:|---|---|"]
     for notebook in sorted(book.glob("*.ipynb"), key=lambda path: (not path.stem[0].isdigit(), path.stem)):
@@ -125,7 +130,26 @@ def status_table(book: Path) -> list[str]:
         state = "of another run" if notebook.stem in outdated else "of this notebook"
         state = state if notebook.stem in records else "none"
         lines.append(f"| [](/{notebook.name}) | {' | '.join(map(str, cells))} | {state} |")
-    return [*lines, "", *_version_table(records)]
+    return [*lines, "", *_machine_table(records), *_version_table(records)]
+
+
+def machine_of(record: dict[str, Any]) -> Machine:
+    """The machine that a record names."""
+    said = record["machine"]
+    return Machine(**{**said, "instructions": tuple(said["instructions"])})
+
+
+def _machine_table(records: dict[str, dict[str, Any]]) -> list[str]:
+    """What computed: a row for each kind of machine, with the pages that it ran."""
+    by_machine: dict[Machine, list[str]] = {}
+    for page, record in sorted(records.items()):
+        by_machine.setdefault(machine_of(record), []).append(page)
+    lines = ["| processor | instruction sets | threads | arithmetic | pages |", "|---|---|---:|---|---|"]
+    for machine, pages in by_machine.items():
+        shown = "all" if len(by_machine) == 1 else ", ".join(pages)
+        sets = ", ".join(machine.instructions) or "–"
+        lines.append(f"| {machine.processor} | {sets} | {machine.threads} | {machine.arithmetic} | {shown} |")
+    return [*lines, ""] if by_machine else []
 
 
 def _version_table(records: dict[str, dict[str, Any]]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from canonlib import __version__
+from canonlib import __version__, machine
 from canonlib.errors import CanonlibError
 
 INTERRUPTED = "interrupted; run the same command again to go on"
@@ -89,6 +89,7 @@ def _say(message: str, style: str) -> None:
 def _forward(name: str) -> Callable[[typer.Context], None]:
     def forward(ctx: typer.Context) -> None:
         with told():
+            machine.settle()  # before anything heavy is imported
             command = load(name)
             # A child of the outermost context: usage lines then read "canonlib store ls".
             with command.make_context(name, list(ctx.args), parent=ctx.parent) as inner:

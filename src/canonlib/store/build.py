@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from canonlib.errors import StoreError
+from canonlib.machine import this_machine
 from canonlib.store.artefact import MANIFEST, Artefact, manifest_checksum, open_artefact
 from canonlib.store.files import DISK_ERRORS, errno_of, explained, files_below, fsync_path, store_error, write_json
 from canonlib.store.hashing import FORMAT, sha256_file, to_jsonable
@@ -139,6 +140,7 @@ def _manifest(b: Build, code_version: str, seconds: float, files: dict[str, dict
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "platform": platform.platform(),
+        "machine": this_machine()._asdict(),
         "versions": _versions(),
         "config": to_jsonable(b.config),
         "notes": b.notes,

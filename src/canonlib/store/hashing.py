@@ -13,6 +13,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path, PurePath
 from typing import Any
 
+from canonlib import machine
 from canonlib.errors import ConfigError
 
 FORMAT = 1
@@ -97,9 +98,13 @@ def canonical_json(obj: Any, where: str = "config") -> str:
 def artefact_key(room: str, config: Any, code_version: str) -> str:
     """The key (64 hexadecimal digits) of the artefact that ``room`` makes from ``config`` with that code version.
 
-    Raises ``ConfigError`` when ``config`` cannot be written as JSON.
+    What is computed as other processors do (``machine.reproducible``) has keys of its own. Raises ``ConfigError`` when
+    ``config`` cannot be written as JSON, and what ``machine.settle`` raises.
     """
     whole = {"format": FORMAT, "room": room, "config": to_jsonable(config), "code": code_version}
+    if machine.reproducible():
+        machine.settle()  # a key must not promise what this process does not do
+        whole["arithmetic"] = "alike"
     return hashlib.sha256(canonical_json(whole).encode("ascii")).hexdigest()
 
 
