@@ -86,7 +86,7 @@ linkcheck: setup ## minutes: ask other sites whether the pages that we link to a
 # One pytest run, so that one closing line counts everything; the browser test looks at the site that html builds.
 test: html ## minutes: unit tests, browser test, every committed notebook run again
 	$(BIN)/canonlib run --tier world
-	$(PYTEST) $(SHARED) $(NBTEST) tests book
+	$(PYTEST) $(SHARED) $(NBTEST) tests $(NOTEBOOK)
 
 unit: setup ## minutes: unit tests alone
 	$(PYTEST) $(SHARED) -m "not gpu and not weekly and not fresh and not browser" tests

@@ -257,11 +257,10 @@ viz.path_figure(walks(lambda p: p.size), ends, x="dictionary size (latents)", y=
 
 # %% tags=["remove-input"]
 rises = {f"{p.small} → {p.large}": p.n_rises for p in paths}
-bad = {name: n for name, n in rises.items() if n}
 halfway = [float(p.mse["best"][p.n_inserted]) / p.mse_large for p in paths]
 viz.say(f"""Over all pairs {sum(p.n_inserted for p in paths)} novel latents are inserted, and the error rises at {
-    sum(bad.values())
-} of them{f" ({', '.join(f'{n} in {name}' for name, n in bad.items())})" if bad else ""}. After the last
+    sum(rises.values())
+} of them (at most {max(rises.values())} in one pair). After the last
 insertion it is {min(halfway):.2f} to {
     max(halfway):.2f} times the larger SAE's own. Then, while groups are swapped and the rest is
 exchanged, it climbs in {up} of {len(paths)} paths, by up to {max(climb):.0%} (in {above} to above the smaller SAE's
@@ -352,11 +351,14 @@ viz.order_figure({word: p.mse["best"] / p.mse["best"][0] for word, p in three.it
                  alt="Error over the number of moves made, for three orders of the same moves and a control.")  # fmt: skip
 
 # %% tags=["remove-input"]
-alike = three["greedy swaps"].moves == three["free"].moves
+alike = sum(
+    a.moves == b.moves for a, b in zip(*(run.paths("standard-all", o) for o in ("greedy-swaps", "free")), strict=True)
+)
 viz.say(f"""**Figure 4.4.** The path that climbs most as planned, in four orders; every line leads from the small SAE to the large
-one. {
-    "*Greedy swaps* and *free* are the same line: insertions come first even when nothing makes them. " if alike else ""
-}At most the error lies above the lowest before it by {
+one. In {alike} of the {
+    len(paths)
+} paths *greedy swaps* and *free* make the same moves: there insertions come first even
+when nothing makes them. At most the error lies above the lowest before it by {
     ", ".join(f"{p.climb:.1%} ({word})" for word, p in three.items())
 }.""")
 
@@ -812,7 +814,7 @@ whom depends on a threshold: at a cosine of 0.7, {here["placed"]:.0%} of the rec
         highest["placed"]:.0%}. Random partners will not do: with them the error climbs by up to {
         max(row["random-partners"] for row in climbs):.0%}."""),
     viz.say(f"""- You can walk from every SAE of the family to the next, and the error is known at every step. Inserting novel
-latents greedily raises it at {sum(bad.values())} of {sum(p.n_inserted for p in paths)} steps of this seed's ReLU paths, and
+latents greedily raises it at {sum(rises.values())} of {sum(p.n_inserted for p in paths)} steps of this seed's ReLU paths, and
 somewhere in {sum(rose.values())} of {len(every)} paths over five seeds. The other moves make it climb by up to {
         max(climb):.0%} as planned; taken greedily, by {worst_climb["ReLU"]:.1%} (ReLU) and {
         worst_climb["BatchTopK"]:.1%} (BatchTopK) at most."""),

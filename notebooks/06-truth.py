@@ -737,14 +737,10 @@ p = (1 + sum(value >= float(joint[i]) for value in dealt_f1)) / 201
 viz.say(f"""{target}: the best single meta-latent has an F1 of {float(alone.max()):.2f}, the best pair ({
     int(first[i])
 } and
-{int(second[i])}) {float(joint[i]):.2f}; by chance the best pair has {sum(dealt_f1) / 200:.2f} (p = {p:.3f}). {
-    "The pair tells it better than either part, and better than chance: a fact can live in a combination of parts, and no "
-    "list of names of single parts shows it."
-    if joint[i] > alone.max() and p < 0.05
-    else "Better than chance, but no better than the best part alone: this fact is spread over more than two."
-    if p < 0.05
-    else "That is no more than a search over so many pairs would show of anything."
-}""")
+{int(second[i])}) {float(joint[i]):.2f}; by chance the best pair has {sum(dealt_f1) / 200:.2f} (p = {
+    p:.3f}). A pair that beats both its parts *and* chance would
+be a fact that lives in a combination, which no list of names of single parts shows. A p well above 0.05 says that a search
+over so many pairs finds as much for anything.""")
 
 # %% [markdown]
 # ## Summary

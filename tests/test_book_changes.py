@@ -30,7 +30,10 @@ def printed(text: str) -> dict[str, Any]:
 
 
 def figure(title: str, y: float = 1.0) -> dict[str, Any]:
-    return {"output_type": "display_data", "data": {PLOTLY: {"data": [{"y": [y]}], "layout": {"title": {"text": title}}}}}
+    return {
+        "output_type": "display_data",
+        "data": {PLOTLY: {"data": [{"y": [y]}], "layout": {"title": {"text": title}}}},
+    }
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> Any:
@@ -61,7 +64,9 @@ def test_words_may_not(before: str, after: str) -> None:
 
 
 def test_only_the_sentence_that_changed_is_told() -> None:
-    (change,) = compare(code("x", said("One is 1. Two falls. Three is 3.")), code("x", said("One is 2. Two climbs. Three is 4."))).said
+    (change,) = compare(
+        code("x", said("One is 1. Two falls. Three is 3.")), code("x", said("One is 2. Two climbs. Three is 4."))
+    ).said
     assert (change.before, change.after) == ("Two falls.", "Two climbs.")
 
 
@@ -145,11 +150,11 @@ def test_the_summary_says_how_many_why_which_verdicts_and_how_to_go_back(checkou
     text = "\n".join(committed.summary(checkout))
     assert "1 of 2 chapters differ" in text and "No verdict changed." in text and "make restore" in text
     assert "Another One" in text and this_machine().processor in text
-    assert "sentences" not in text
+    assert "Sentences" not in text
     execute(checkout, "02-two", "02-two is not.")
     (checkout / "book/claims.json").write_text(json.dumps([claim("fails")]))
     text = "\n".join(committed.summary(checkout))
-    assert "claim auc: agrees → fails" in text and "1 sentences or titles" in text
+    assert "claim auc: agrees → fails" in text and "titles that did: 1." in text
 
 
 def test_other_code_is_named_before_any_processor(checkout: Path) -> None:
@@ -184,7 +189,9 @@ def test_restore_brings_back_what_make_book_writes_and_nothing_else(checkout: Pa
     assert committed.restore(checkout) == []
 
 
-def test_without_a_commit_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_commit_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for folder in ("notebooks", "book"):
         (tmp_path / folder).mkdir()
     (tmp_path / "_toc.yml").write_text("")

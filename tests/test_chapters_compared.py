@@ -32,7 +32,9 @@ def loaded(node: ast.AST) -> Iterator[str]:
     """Names that an expression or a function reads from outside; ``run`` only where it is asked for what was trained."""
     own = {arg.arg for child in ast.walk(node) if isinstance(child, ast.arguments) for arg in child.args}
     if isinstance(node, ast.FunctionDef):
-        own |= {child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)}
+        own |= {
+            child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
+        }
     skipped = {
         id(child.value) for child in ast.walk(node)
         if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.attr in SAME_EVERYWHERE

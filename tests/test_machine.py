@@ -116,5 +116,7 @@ def test_the_settings_reach_pytorch_and_the_processes_that_are_started(tmp_path)
     (tmp_path / "show.py").write_text(CHILD)
     env = {k: v for k, v in os.environ.items() if k not in machine.alike()}
     env |= {machine.REPRODUCIBLE: "1", "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+    )
     assert done.stdout.split("\n")[:2] == ["AVX2 1", "AVX2 COMPATIBLE 1"], done.stderr

@@ -143,7 +143,9 @@ def _moved(before: str, after: str, most: int = 6) -> str:
         return f"{len(old)} numbers, {len(new)} here" if old or new else ""
     moved = [f"{a} → {b}" for a, b in zip(old, new, strict=True) if a != b]
     rest = f" and {len(moved) - most} more" if len(moved) > most else ""
-    return ", ".join(moved[:most]) + rest if moved else "words of a table or of what is printed" if before != after else ""
+    return (
+        ", ".join(moved[:most]) + rest if moved else "words of a table or of what is printed" if before != after else ""
+    )
 
 
 def compare_claims(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[Change]:

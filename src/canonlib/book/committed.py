@@ -52,7 +52,9 @@ def compare(root: Path) -> tuple[list[Comparison], list[Change]]:
             chapters.append(compare_chapter(path.stem, before, json.loads(path.read_text(encoding="utf-8"))))
     claims = committed(root, CLAIMS)
     here = root / CLAIMS
-    return chapters, compare_claims(claims, json.loads(here.read_text(encoding="utf-8"))) if claims and here.is_file() else []
+    return chapters, compare_claims(
+        claims, json.loads(here.read_text(encoding="utf-8"))
+    ) if claims and here.is_file() else []
 
 
 def _machines(root: Path) -> list[str]:
@@ -84,7 +86,7 @@ def summary(root: Path) -> list[str]:
     return [
         f"{len(differ)} of {len(chapters)} chapters differ from the committed ones. {why(root)}",
         f"Verdicts that changed: {'; '.join(verdicts)}." if verdicts else "No verdict changed.",
-        *([f"{said} sentences or titles did: python -m canonlib.book.committed report"] if said else []),
+        *([f"Sentences and titles that did: {said}. `python -m canonlib.book.committed report` lists them."] if said else []),
         f"`make restore` puts the committed ones back; {REPRODUCIBLE}=1 makes x86 processors round alike.",
     ]
 
@@ -95,7 +97,11 @@ def report(root: Path) -> tuple[list[str], int]:
     said = [change for c in chapters for change in c.said] + claims
     lines = [f"{root}: against the last commit. {why(root)}", ""]
     for change in sorted(said, key=lambda c: c.kind):
-        lines += [f"{change.kind} of {change.place}", f"  - {change.before or '(nothing)'}", f"  + {change.after or '(nothing)'}"]
+        lines += [
+            f"{change.kind} of {change.place}",
+            f"  - {change.before or '(nothing)'}",
+            f"  + {change.after or '(nothing)'}",
+        ]
     lines += [f"{c.chapter}: {c.sources} cells have another source" for c in chapters if c.sources]
     lines += ["", "numbers that moved:", *(f"  {place}: {numbers}" for c in chapters for place, numbers in c.moved)]
     by_kind = {kind: sum(c.kind == kind for c in said) for kind in ("compared output", "sentence", "title", "verdict")}

@@ -48,7 +48,9 @@ def _seeded(run: Run) -> Family:
 def _steps(run: Run) -> str:
     """What ``over_seeds`` covers: "16 → 32 → 64 → 128 latents, 5 seeds"."""
     family = _seeded(run)
-    return f"{' → '.join(map(str, family.sizes))} latents, {len(family.seeds)} seed{'s' if len(family.seeds) > 1 else ''}"
+    return (
+        f"{' → '.join(map(str, family.sizes))} latents, {len(family.seeds)} seed{'s' if len(family.seeds) > 1 else ''}"
+    )
 
 
 def stitch_auc(run: Run) -> Claim:
