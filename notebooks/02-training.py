@@ -345,13 +345,9 @@ threshold takes the place of the $kB$ largest, and how many latents pass it depe
     if astray
     else ""
 )
-peak = max(table_entity, key=lambda r: r["ce_recovered"])
-dips = (
-    ""
-    if peak is e
-    else f""" Nor is more always more: {peak["n_latents"]:,} BatchTopK latents recover a
-little more of the loss ({peak["ce_recovered"]:.1%}) than {e["n_latents"]:,} do ({e["ce_recovered"]:.1%}), at a higher FVU."""
-)
+q = table_entity[-2]
+dips = f""" From {q["n_latents"]:,} to {e["n_latents"]:,} BatchTopK latents that share goes from {q["ce_recovered"]:.1%} to
+{e["ce_recovered"]:.1%}, the FVU from {q["fvu"]:.3f} to {e["fvu"]:.3f}."""
 viz.say(f"""Larger dictionaries leave less unexplained: {a["fvu"]:.3f} to {z["fvu"]:.3f} for ReLU + L1, {s["fvu"]:.3f} to
 {e["fvu"]:.3f} for BatchTopK. The model agrees: it recovers {a["ce_recovered"]:.0%} to {z["ce_recovered"]:.0%} and
 {s["ce_recovered"]:.0%} to {e["ce_recovered"]:.0%} of its loss. But read each table downwards and not against the other: tokens,
@@ -503,16 +499,7 @@ dead = {key: r.dead_fraction for key, r in remedies.items()}
 by_start = dead[starts[0], 0.0] - dead[starts[2], 0.0]
 by_aux = [dead[begin, 0.0] - dead[begin, 1.0] for begin in starts]
 worst, best = min(by_aux), max(by_aux)
-points = sorted(
-    {round(100 * dead[begin, 1.0]) - round(100 * dead[begin, 0.0]) for begin in starts}
-)  # what it adds to a share
-moved = (
-    f"by {points[0]:+d} to {points[-1]:+d} points"
-    if len(points) > 1
-    else f"by about {'one point' if abs(points[0]) == 1 else f'{abs(points[0])} points'} each, {'up' if points[0] > 0 else 'down'}"
-    if points[0]
-    else "by less than a point each"
-)
+moved = f"by {', '.join(f'{100 * (dead[begin, 1.0] - dead[begin, 0.0]):+.1f}' for begin in starts)} points"
 strong = (
     "The start decides here, and the auxiliary loss comes too late or is too weak to change much"
     if by_start > 3 * abs(best)
@@ -676,7 +663,6 @@ drawn by lot, and a latent for the most mentioned member alone.""")
 
 # %% tags=["remove-input"]
 top, last = float(fact_best[first, chosen]), float(fact_best[-1, chosen])
-how = "had a latent of its own" if top > OWN else "never quite had a latent of its own"
 count = f"It takes {needed[sizes[-1]]} to pass 0.7" if needed[sizes[-1]] else "No group passes 0.7"
 ahead = {n: max(teams[n]) - lots[n] for n in sizes}
 warns = (
@@ -684,7 +670,7 @@ warns = (
     if ahead[sizes[-1]] < ahead[sizes[first]] / 2
     else "So the group is not just a list of names that could be put together for anything"
 )
-viz.say(f"""At {sizes[first]:,} latents *{value}* {how}, with an F1 of {top:.2f}. At {sizes[-1]:,} the best single latent has {last:.2f},
+viz.say(f"""At {sizes[first]:,} latents the best single latent for *{value}* has an F1 of {top:.2f}. At {sizes[-1]:,} it has {last:.2f},
 {"about what one member gives" if last < alone + 0.05 else "more than one member gives"} ({alone:.2f}). The attribute can still be
 read from several: {len(teams[sizes[-1]])} latents together reach {max(teams[sizes[-1]]):.2f}. {count}, where
 {needed[sizes[first]] or "no group"} did at {sizes[first]:,}. But entities drawn by lot reach {lots[sizes[-1]]:.2f} in the same way at
@@ -845,10 +831,12 @@ viz.table([{"lr": rate, "d0": pair[0.0].dead_fraction, "d1": pair[1.0].dead_frac
           {"lr": ("learning rate", "g"), "d0": ("dead", ".0%"), "d1": ("dead, auxiliary loss", ".0%")})  # fmt: skip
 
 # %% tags=["hide-cell"]
-helps = faster[0.0].dead_fraction - faster[1.0].dead_fraction
-verdict = f"saves {helps:.0%} of the latents" if helps > 0.02 else "does not save latents"
-viz.say(f"""At the higher rate the auxiliary loss {verdict}; with it {faster[1.0].dead_fraction:.0%} are dead, against
-{dead[starts[2], 0.0]:.0%} from the spread start at the lower rate without it. One seed and 300 steps: an answer to this question for
+viz.say(f"""At the higher rate {faster[0.0].dead_fraction:.0%} are dead without the auxiliary loss and {
+    faster[1.0].dead_fraction:.0%} with it, against
+{
+    dead[
+        starts[2], 0.0
+    ]:.0%} from the spread start at the lower rate without it. One seed and 300 steps: an answer to this question for
 this model, no more.""")
 
 # %% [markdown]
@@ -894,7 +882,7 @@ said
 #
 # - More directions than coordinates can be told apart when few are there at a time; training does it with gradients that touch active latents only.
 # - L0, MSE, FVU, CE loss recovered and the dead share say how well an SAE rebuilds, and compare only at equal tokens and equal L0; they do not say *what* its latents are about. Many dead latents mean a poor start or a dictionary larger than what there is to say.
-# - As a dictionary grows, more entities get a latent of their own, while the few attribute values that had a latent lose it; the one that we followed comes apart into several. The size that you choose decides what you find a name for.
+# - As a dictionary grows, more entities get a latent of their own, while attribute values, few of which have one at any size, come to have none; the one that we followed comes apart into several. The size that you choose decides what you find a name for.
 #
 # ## Next
 #

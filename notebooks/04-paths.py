@@ -181,12 +181,8 @@ hurting = sorted(range(len(groups)), key=lambda n: -float(swaps.delta_mse[n]))[:
 size = [groups[n].size for n in hurting if swaps.delta_mse[n] > 0]
 middle = sorted(g.size for g in groups)[len(groups) // 2]
 viz.say(f"""**Table 4.2.** What swapping a group alone does to the small SAE's MSE (as a share of it) and to the number of active
-latents. {
-    f"The {len(size)} swaps that do most harm are of groups of {', '.join(map(str, size))} latents, where the median group has "
-    f"{middle}: " + ("large groups are where it hurts." if min(size) > middle else "size alone does not explain it.")
-    if size
-    else "No swap does harm."
-}""")
+latents. Sizes of the groups whose swaps do most harm: {", ".join(map(str, size)) or "none does"}; the median group has {middle}
+latents.""")
 
 # %% [markdown]
 # ## The whole way
@@ -284,7 +280,7 @@ viz.path_figure([walks(lambda p: p.l0)[n] for n in chosen], active, x="L0 (activ
                 alt="Error against active latents per token along some of the paths.")  # fmt: skip
 
 # %% [markdown]
-# **Figure 4.2.** Two of these paths over $L_0$. Every inserted latent fires beside those that are there; swaps and removals bring $L_0$ back.
+# **Figure 4.2.** Two of these paths over $L_0$. Every inserted latent fires beside those that are there; the other moves lead to the larger SAE's $L_0$.
 
 # %% [markdown]
 # ### The bias has to travel too
@@ -320,19 +316,15 @@ tried = {name: run.paths("standard-all", name)[where] for name in INSERTIONS}
 curves = {name: p.mse["best"][: p.n_inserted + 1] / p.mse["best"][0] for name, p in tried.items()}
 area = {name: float(c.mean()) for name, c in curves.items()}
 ordered = [a for name, a in area.items() if name != "random"]
-late = area["random"] - max(ordered)
-title = ("Three orders do much the same, a random one falls later" if late > 2 * (max(ordered) - min(ordered))
-         else "A random order falls latest" if late > 0 else "A random order is not the worst")  # fmt: skip
+title = f"On the way: {min(ordered):.3f} to {max(ordered):.3f} in three orders, {area['random']:.3f} in a random one"
 viz.order_figure(curves, controls=["random"], y="MSE, share of the small SAE's", title=f"{title} ({most.small} → {most.large})",
                  level=("larger SAE", most.mse_large / float(most.mse["best"][0])),
                  alt="Error over the number of novel latents inserted, in four orders.")  # fmt: skip
 
 # %% tags=["remove-input"]
 ups = {name: int((c.diff() > 0).sum()) for name, c in curves.items()}
-ranked = sorted(area, key=area.get)
-viz.say(f"""**Figure 4.3.** The pair with the most novel latents ({most.n_inserted}). All orders end at one point; on the way the
-mean error is lowest for {ranked[0]} ({area[ranked[0]]:.3f} of the small SAE's) and highest for {ranked[-1]}
-({area[ranked[-1]]:.3f}). Steps that raise the error: {", ".join(f"{n} ({name})" for name, n in ups.items())}.""")
+viz.say(f"""**Figure 4.3.** The pair with the most novel latents ({most.n_inserted}). All orders end at one point; the mean error on the
+way, as a share of the small SAE's: {", ".join(f"{value:.3f} ({name})" for name, value in area.items())}. Steps that raise the error: {", ".join(f"{n} ({name})" for name, n in ups.items())}.""")
 
 # %% [markdown]
 # Now of the other moves, where the error climbed. So far they went as *planned*: groups from the highest cosine down, and the rest last. Instead, make at every step the move that costs least *then* (*greedy swaps*), whether it is a swap, a latent of the large SAE put in or one of the small SAE taken out (`stitch.greedy_moves`). The effect of every move left follows from the co-activations of the latents, so that choosing costs little. In a third order we let go of the plan altogether: insertions, too, come when they are best (*free*). And a fourth is a control: the same insertions, then groups of the same sizes, swapped as greedily, but with *random partners* dealt out to them. Figure 4.4 follows one path in all four, Table 4.4 has all paths.
@@ -355,10 +347,8 @@ alike = sum(
     a.moves == b.moves for a, b in zip(*(run.paths("standard-all", o) for o in ("greedy-swaps", "free")), strict=True)
 )
 viz.say(f"""**Figure 4.4.** The path that climbs most as planned, in four orders; every line leads from the small SAE to the large
-one. In {alike} of the {
-    len(paths)
-} paths *greedy swaps* and *free* make the same moves: there insertions come first even
-when nothing makes them. At most the error lies above the lowest before it by {
+one. In {alike} of the {len(paths)} paths *greedy swaps* and *free* make the same moves; where they do, insertions come
+first even when nothing makes them. At most the error lies above the lowest before it by {
     ", ".join(f"{p.climb:.1%} ({word})" for word, p in three.items())
 }.""")
 
@@ -389,11 +379,7 @@ tokens, BatchTopK: entity mentions). Choosing the swaps greedily takes away more
 }; what is left is at most {" and ".join(f"{worst_climb[word]:.1%} ({word})" for word in by_word)}. {
     sum(c <= 0.001 for c in best_climb)
 } of {len(climbs)} paths go downhill all the way in the better of the two greedy orders
-(rises of up to 0.1% let pass); {
-    "none rises above the small SAE's own error"
-    if not any(row["over"] for row in climbs)
-    else f"{sum(bool(row['over']) for row in climbs)} rise above the small SAE's own error"
-}. With random partners the error climbs by {min(row["random-partners"] for row in climbs):.0%} to {
+(rises of up to 0.1% let pass); above the small SAE's own error rise {sum(bool(row["over"]) for row in climbs)}. With random partners the error climbs by {min(row["random-partners"] for row in climbs):.0%} to {
     max(row["random-partners"] for row in climbs):.0%}, further than with the groups' own in {
     sum(row["random-partners"] > row["greedy-swaps"] for row in climbs)
 } of {len(climbs)} paths."""),
@@ -597,9 +583,8 @@ viz.seed_dots(columns, {word: [of.get(c, []) for c in columns] for word, of in a
               alt="AUC of max cosine for each pair of sizes, a dot per seed and the mean with its interval.")  # fmt: skip
 
 # %% tags=["remove-input"]
-weakest = min(auc_means, key=lambda name: auc_means[name].mean)
-viz.say(f"""**Figure 4.6.** {{term}}`AUC` of the max cosine as a test for novelty. Dots: one seed each. Diamonds: their mean, with a 95% interval of the mean (Student's $t$). The weakest pair is {weakest}, with an
-AUC of {auc_means[weakest]}.""")
+viz.say(f"""**Figure 4.6.** {{term}}`AUC` of the max cosine as a test for novelty. Dots: one seed each. Diamonds: their mean, with a 95% interval of the mean (Student's $t$). The
+means run from {min(means):.2f} to {max(means):.2f}.""")
 
 # %% [markdown]
 # Then the question of Table 4.7, whether novel latents bring what was lacking, for both architectures: Figure 4.7.

@@ -61,8 +61,7 @@ run = Run(tiers.get(tier, seed=seed))
 # We take the {term}`SAE` on mentions of an {term}`entity` that [chapter 2](02-training.ipynb) trained, and ask for the
 # {term}`latent` that detects Einstein. We say that a latent *answers to* an entity when it detects it with an {term}`F1`
 # above 0.5, a lower bar than for a {term}`latent of its own` (0.7). Not every entity has such a latent, so the cell takes
-# the best-known person who has one. (It must also have at least one part, in a sense that we come to; a few latents have
-# none.)
+# the best-known person who has one. (It must also have at least one part, in a sense that we come to.)
 
 # %%
 from canonlib.world import table
@@ -294,13 +293,13 @@ reach = {
 most = max(reach, key=reach.get)
 ratio = max(row["variance_explained"] / row["variance_gaussian"] for row in rows)
 few, many = by["rows"][0], by["rows"][-1]
-at_best = max(by["size"], key=lambda row: row["variance_held_out"])
+unseen_sizes = [row["variance_held_out"] for row in by["size"]]
 after = sorted((k for k in reach if k != most), key=reach.get, reverse=True)
 viz.say(f"""In sample, the number of {kinds[most]} moves the variance explained most, by some {100 * reach[most]:.0f} points, then
 that of {" and of ".join(f"{kinds[k]} ({100 * reach[k]:.0f})" for k in after)}; what is explained of Gaussian rows moves along, and the ratio of the two is nowhere above {ratio:.2f}. {run.tier.meta_latents} parts explain
 {few["variance_explained"]:.0%} of {few["n_rows"]} rows and {many["variance_explained"]:.0%} of {many["n_rows"]}, but
-{few["variance_held_out"]:.0%} and {many["variance_held_out"]:.0%} of rows held out: a list of parts can memorise. Of the sizes
-tried, {at_best["n_latents"]} parts do best on rows held out. **A variance explained without k, the numbers of rows and parts,
+{few["variance_held_out"]:.0%} and {many["variance_held_out"]:.0%} of rows held out: a list of parts can memorise. Over the sizes
+tried it is {min(unseen_sizes):.0%} to {max(unseen_sizes):.0%} on rows held out. **A variance explained without k, the numbers of rows and parts,
 and rows held out, tells little.**""")
 
 # %% [markdown]
@@ -328,17 +327,9 @@ viz.table(recipes, columns)
 # takes all rows and the two come to the same here (on the paper's 49,152 rows they are 24,000 steps and 2,000).
 
 # %% tags=["hide-input"]
-best, worst = (pick(recipes, key=lambda row: row["variance_explained"]) for pick in (max, min))
-unseen_by = {row["recipe"]: row["variance_held_out"] for row in recipes}
-viz.say(f"""In sample, {100 * (best["variance_explained"] - worst["variance_explained"]):.0f} points lie between
-{worst["recipe"]} ({worst["variance_explained"]:.0%}) and {best["recipe"]} ({
-    best["variance_explained"]:.0%}), on the same rows
-with the same number of parts. On rows held out {max(unseen_by, key=unseen_by.get)} does best
-({max(unseen_by.values()):.0%}), and {best["recipe"]} explains {unseen_by[best["recipe"]]:.0%}{
-    ": what fits its own rows best is not what carries over"
-    if unseen_by[best["recipe"]] < max(unseen_by.values())
-    else ""
-}. The [performance page](performance.ipynb) sets SAEBench's `meta_structure` and ours by its settings side by side.""")
+in_sample, unseen_by = ([row[f"variance_{kind}"] for row in recipes] for kind in ("explained", "held_out"))
+viz.say(f"""On the same rows, with the same number of parts, the recipes explain {min(in_sample):.0%} to {max(in_sample):.0%} in sample and
+{min(unseen_by):.0%} to {max(unseen_by):.0%} of rows held out. The [performance page](performance.ipynb) sets SAEBench's `meta_structure` and ours by its settings side by side.""")
 
 # %% [markdown]
 # ## The parts of one latent
@@ -395,15 +386,9 @@ viz.table(rows, columns)
 
 # %% tags=["hide-input"]
 n_true, n_named = (sum(row["true"] in which for row in rows) for which in (("yes",), ("yes", "no", "not in the table")))
-spare = len(rows) - n_named
-viz.say(f"""Honest count: {n_true} of the {n_named} names {"is" if n_true == 1 else "are"} true of {person}{
-    f", and {spare} of the {len(rows)} parts {'has' if spare == 1 else 'have'} none" if spare else ""
-}. A name that is not true need not be a failure of the part (its fact may be the second best, or something that our
-table does not list), but we count it as one. {
-    "So do not read the table as a biography."
-    if n_true < n_named
-    else "One entity proves little, so the next chapter counts over all of them."
-}""")
+viz.say(f"""Honest count: parts with a name: {n_named} of {len(rows)}; names that are true of {person}: {n_true}. A name that is
+not true need not be a failure of the part (its fact may be the second best, or something that our table does not list), but
+we count it as one. One entity proves little, so the next chapter counts over all of them.""")
 
 # %% [markdown]
 # Who else uses these parts? For each part, the library lists the entities whose latents use it most, and draws the whole
@@ -437,11 +422,12 @@ for m in decompose(meta, own[city], base).meta_latents.tolist():
     both = uses[mine][~cities, m].sum().item(), uses[mine][cities, m].sum().item()
     sides |= {m: both} if names[m].beyond_chance and min(both) else {}
 mixed = max(sides, key=lambda m: min(sides[m]), default=None)
-joined = (
-    "None of the named parts shown is used by latents of people as well."
+most_mixed = (
+    ""
     if mixed is None
-    else f"A part may join the two kinds: {names[mixed].fact} is used by {sides[mixed][0]} latents of people and {sides[mixed][1]} of cities."
+    else f" (most mixed: *{names[mixed].fact}*, {sides[mixed][0]} people and {sides[mixed][1]} cities)"
 )
+joined = f"A part may join the two kinds: named parts shown that latents of people use too: {len(sides)}{most_mixed}."
 viz.say(f"**Figure 5.3.** The same for a city. {lacking(city)} {joined}")
 
 # %% [markdown]
@@ -528,10 +514,9 @@ found = count_splits(whole, family)
 sizes = run.meta_family.summary["sizes"]
 counts = [row["parts"] for row in sizes]
 rising = sum(b > a for a, b in pairwise(counts))
-trend = "more with every size" if rising == len(counts) - 1 else "and no trend by size"
 figure = viz.line_by_size(
     [row["size"] for row in sizes], {"parts": counts}, colors={"parts": viz.META},
-    y="active meta-latents, mean", title=f"{min(counts):.1f} to {max(counts):.1f} parts a latent, {trend}",
+    y="active meta-latents, mean", title=f"{min(counts):.1f} to {max(counts):.1f} parts a latent, rising at {rising} of {len(counts) - 1} steps",
     alt="Line: mean number of active meta-latents of a latent by the size of its SAE",
 )  # fmt: skip
 figure.update_yaxes(rangemode="tozero")
@@ -544,15 +529,10 @@ figure
 viz.claim_box(claim(run, "meta-split"))
 
 # %% tags=["hide-input"]
-small = [row["parts"] for row in sizes if row["size"] <= run.tier.meta_base / 8]
-viz.say(f"""{
-    "So small SAEs have simpler latents here too."
-    if max(small) <= 0.9 * counts[-1]
-    else "At some small sizes latents have fewer parts and at others not, so that simplicity does not go with size. One reading: "
-    "the few latents of a small SAE stand for mixtures of facts, and a mixture need not be simpler than one entity."
-    if min(small) <= 0.9 * counts[-1]
-    else "One reading: the few latents of a small SAE stand for mixtures of facts, which are no simpler than one entity."
-} And splitting is not only adding. {found.n_splits} latents have at least two children in the next larger SAE. Their
+viz.say(f"""One reading: the few latents of a small SAE stand for mixtures of facts, and a mixture need not be simpler than
+one entity. And splitting is not only adding. {
+    found.n_splits
+} latents have at least two children in the next larger SAE. Their
 {found.n_children} children keep {found.kept:.0%} of their parent's meta-latents, and {
     found.adding:.0%} of the children have
 one that the parent lacks; but children drop some, and end with {found.parts_after:.1f} on average against the parents'
@@ -640,19 +620,13 @@ viz.colored_tokens_multi(
 told, hits, lit_up = [], 0, 0
 for m, tag, value in zip(shown, tags, values.T):
     found = dict.fromkeys(everyone[e] for e in text.entity[value > 0].tolist() if e != person_id)
-    true = sum(viz.fact_holds(names[m].fact, name) for name in found)
+    true = sum(viz.fact_holds(names[m].fact, name) for name in found) if names[m].beyond_chance else 0
     rate = truth[~cities, labels.index(names[m].fact)].double().mean()
     told += [f"{tag}: {', '.join(found)} (true of {true} of {len(found)}; of all people {rate:.0%})"] if found else []
-    hits, lit_up = hits + true, lit_up + len(found)
-viz.say(f"""**Figure 5.6.** A text of the world, coloured by our person's latent itself (the first entry) and by what the strongest {
-    "named " if names[shown[0]].beyond_chance else ""
-}parts of our person's latent receive at each token (choose one in the row above the text). Only entity names can be coloured, because the
-base SAE was trained on entity mentions. If the name of a part is right, the *other* names that light up have the fact. {
-    f"Here they are. {'; '.join(told)}. In all the names of parts are right {hits} times of {lit_up}; one document proves "
-    "little, and the next chapter counts over all entities."
-    if told
-    else "In no document does another name light up."
-}""")
+    hits, lit_up = hits + true, lit_up + len(found) * names[m].beyond_chance
+viz.say(f"""**Figure 5.6.** A text of the world, coloured by our person's latent itself (the first entry) and by what the strongest (named, where there are) parts of our person's latent receive at each token (choose one in the row above the text). Only entity names can be coloured, because the
+base SAE was trained on entity mentions. If the name of a part is right, the *other* names that light up have the fact. Here names of parts are right {hits} times of
+{lit_up}{f" ({'; '.join(told)})" if told else ""}. One document proves little, and the next chapter counts over all entities.""")
 
 # %% [markdown]
 # ## Where nobody knows the truth
@@ -685,7 +659,7 @@ display(
     )
 )
 viz.say(f"""**Table 5.7.** What can be seen of the strongest parts of {person} without the fact table. Would you have named
-them so? In a model of four layers, the residual stream of layer 2 is still far from the output: the words say little.""")
+them so? In a model of four layers, the residual stream of layer 2 is still far from the output: the words may say little.""")
 
 # %% [markdown]
 # A language model can do the reading. `canonlib interpret` shows it the texts of latents that use a meta-latent, asks
@@ -873,7 +847,7 @@ latents that resist all of them.""")
 # %% [markdown]
 # ### Exercise 5.4: How many rows do you need?
 #
-# *Hard, 20 minutes.* Table 5.2 says that a meta-SAE on very few rows explains more of them and less of others. Before you run
+# *Hard, 20 minutes.* Table 5.2 varies the number of rows, in sample and held out. Before you run
 # anything: with 64 meta-latents and four active, how much would you expect to explain in sample of 64 rows, and why is that
 # number meaningless? Then take `few`, 200 rows, of which a meta-SAE was trained on the first 160. What share of the variance
 # of the other 40 does it explain? How many rows per meta-latent did it have, and how many has the paper's?

@@ -85,10 +85,12 @@ right = sum(bool(truth[i, named[m]]) for i, m in told)
 
 # %% tags=["hide-input"]
 spread = sorted(named.values(), key=lambda f: -int(truth[:, f].sum()))
+without = "; ".join(
+    f"one named *{labels[f]}* of {float(truth[:, f].double().mean()):.1%}" for f in spread[:: max(len(spread) - 1, 1)]
+)
 viz.say(f"""{len(named)} of {meta.n_latents} meta-latents of this seed have a name. They say {len(told):,} things about {len(mine)}
-latents, of which {right:,} are true: {right / max(len(told), 1):.0%}. Is that much? A part named {labels[spread[0]]} is
-right about {float(truth[:, spread[0]].double().mean()):.0%} of all entity latents without knowing anything, one named
-{labels[spread[-1]]} about {float(truth[:, spread[-1]].double().mean()):.1%}. And these entities helped to choose the names
+latents, of which {right:,} are true: {right / max(len(told), 1):.0%}. Is that much? A part is right without knowing anything,
+by how common its fact is among entity latents: {without or "no part has a name here"}. And these entities helped to choose the names
 they are judged by. So we need three things: a chance level, names that do not know their judges, and a list of parts that
 is as good as can be.""")
 
@@ -198,7 +200,7 @@ every, only_rare = (score_parts(uses, truth[:, keep], entity, kinds) for keep in
 common = ", ".join(label for label, is_rare in zip(labels, rare.tolist()) if not is_rare)
 viz.say(f"""In the fold by hand {len(pairs)} things are said, {hits / max(len(pairs), 1):.0%} of them true, against
 {base_rate / max(len(pairs), 1):.0%} by chance. Over all folds: {every.precision:.0%} true against {every.chance:.0%}, and
-{every.recall:.0%} of what is true is said. Without the common facts ({common}): {only_rare.precision:.0%} true against
+{every.recall:.0%} of what is true is said. Without the common facts (*{common}*): {only_rare.precision:.0%} true against
 {only_rare.chance:.0%}, which is {only_rare.lift:.1f} times chance, and {only_rare.recall:.0%} is said.""")
 
 # %% [markdown]
@@ -299,7 +301,6 @@ times = {name: scored(run, name, k, lift) for name in ("meta-latents", metatruth
 recalls = {name: scored(run, name, k, said) for name in times}
 by_k = {n: scored(run, "meta-latents", n, lift).mean for n in metatruth.KS}
 ones = {name: scored(run, name, 1, lift).mean for name in ("meta-latents", lucky)}
-like_luck = times["meta-latents"].low <= times[lucky].high
 
 # %% tags=["hide-input"]
 viz.say(f"""Four things to take from it. **One**: at the paper's k = {k}, what a named part says is true
@@ -311,18 +312,13 @@ with the truth in hand, as many parts a row (from one direction for each fact) r
 {by_k[1]:.1f} times chance at k = 1 to {
     by_k[8]:.1f} at k = 8. **Three**: names that are true more often than by chance are no
 proof that the parts were worth finding. *Random directions* reach {times[lucky].mean:.1f} times chance and say
-{recalls[lucky].mean:.0%}: {
-    f"as often true as the meta-SAE, on fewer facts ({recalls[lucky].mean:.0%} against {recalls['meta-latents'].mean:.0%}). In so few "
-    "dimensions any direction cuts the entities along some fact, and the test for a name picks those that do"
-    if like_luck
-    else "less often true than the meta-SAE"
-}. At k = 1 there is {"a difference" if like_luck else "a larger one"} ({
-    ones["meta-latents"]:.1f} times chance against {ones[lucky]:.1f}). **Four**: written by
-pursuit instead of its own encoder, the meta-SAE's directions say {recalls[pursued].mean:.0%}. {
-    "An encoder decides by one rule who has a part, and that is what a name needs."
-    if recalls[pursued].mean < recalls["meta-latents"].mean
-    else "So its encoder adds nothing to what is said."
-}""")
+{recalls[lucky].mean:.0%} of the rare facts, where the meta-SAE says {
+    recalls["meta-latents"].mean:.0%}: in so few dimensions any
+direction cuts the entities along some fact, and the test for a name picks those that do. At k = 1 it is {
+    ones["meta-latents"]:.1f} times chance against {ones[lucky]:.1f}. **Four**: written by
+pursuit instead of its own encoder, the meta-SAE's directions say {
+    recalls[pursued].mean:.0%}. An encoder decides by one rule
+who has a part; pursuit decides anew for each row.""")
 
 # %% [markdown]
 # ## Which facts are never found, and why?
@@ -349,12 +345,11 @@ ends = [
     *[max(clear, key=lambda f: readable[f])] * bool(clear),
     *[min(probed, key=lambda f: readable[f])] * bool(probed),
 ]
-most = sum(readable[fact] >= 0.8 for fact in probed) > len(probed) / 2
 marked = [*ends, max((f for f in found if readable[f] == readable[f]), key=lambda f: found[f])]
 as_points = [{first_name(fact): value for fact, value in told.items()} for told in (readable, found, seeds_named)]
 viz.fate_scatter(
-    *as_points, marked=[first_name(fact) for fact in marked], title="Most facts that name no part can be read off the directions (AUC above 0.8)"
-    if most else "Which facts name a part, and which can be read at all",
+    *as_points, marked=[first_name(fact) for fact in marked],
+    title="Which facts name a part, and which a probe can read off the directions",
     alt=f"Scatter of facts: AUC of a probe against the best F1 of a meta-latent; {len(never)} of {len(found)} are never a name",
 )  # fmt: skip
 
@@ -384,17 +379,13 @@ named_share = mean_interval(
 clear_share = mean_interval(share_of_variance(f) for f in clear)
 
 # %% tags=["hide-input"]
-heavy = clear_share.high < named_share.low
-weight = ": a list of parts is spent where it explains most" if heavy else (
-    ", which is no clear difference. Exercise 6.3 looks at pairs of parts"
-)  # fmt: skip
 auc = mean_interval(readable[f] for f in letters).mean
 viz.say(f"""{len(never)} of {len(found)} facts never become a name in {len(fates)} seeds. {len(letters)} of them are first
-letters, which the probe hardly finds either (AUC {auc:.2f} on average): the model has little use for the spelling of a name.
-{len(unknown)} hold of so few entities that they cannot be probed. But {len(clear)} rare facts are as clear as anything (AUC of
-0.9 or more), among them {", ".join(clear[:4])}: they are in the directions, and no part stands for them. Do they weigh too
+letters (AUC of the probe {auc:.2f} on average): the model has little use for the spelling of a name.
+{len(unknown)} hold of so few entities that they cannot be probed. Rare facts with an AUC of 0.9 or more, which are in the
+directions while no part stands for them: {len(clear)}{f", such as *{', '.join(clear[:4])}*" if clear else ""}. Do they weigh too
 little? Such a fact accounts for {clear_share.mean:.1%} of the variance of the directions on average, rare facts that name a
-part in some seed for {named_share.mean:.1%}{weight}. **"Not found by a meta-SAE" does not mean "not there".**""")
+part in some seed for {named_share.mean:.1%}. Exercise 6.3 looks at pairs of parts. **"Not found by a meta-SAE" does not mean "not there".**""")
 
 # %% [markdown]
 # ## Would another list do?
@@ -438,14 +429,13 @@ explained = {
     name: scored(run, name, k, lambda row: row["variance_explained"]).mean for name in ("meta-latents", *others)
 }
 apart = {name: scored(run, name, k, lambda row: row["variance_held_out"]) for name in ("meta-latents", *others)}
-rival = max((name for name in others if apart[name].n), key=lambda name: apart[name].mean)
 first = max(explained, key=explained.get)
 viz.say(f"""In sample {first} explain most ({
     explained[first]:.0%}); the latents of a smaller SAE, which never saw a decoder
 direction, explain {explained[others[1]]:.0%} where the meta-SAE's own directions, by pursuit, explain
 {explained[others[0]]:.0%}. On rows held out the meta-SAE explains {apart["meta-latents"].mean:.0%} with its encoder and
-{apart[others[0]].mean:.0%} when pursuit chooses its parts anew for each row; {rival} reach {apart[rival].mean:.0%}{
-    ", more than either" if apart[rival].mean > max(apart["meta-latents"].mean, apart[others[0]].mean) else ""
+{apart[others[0]].mean:.0%} when pursuit chooses its parts anew for each row; {
+    ", ".join(f"{name} reach {apart[name].mean:.0%}" for name in others[1:] if apart[name].n)
 }. **That directions can be written in parts does not single out these parts.**""")
 
 # %% [markdown]
@@ -494,14 +484,14 @@ mostly = (
     if sum(lead) < sum(gap) / 2
     else "less than half of it is shared dimensions"
 )
-trend = (
-    "The post saw it fall for the largest SAE, whose latents are narrower than meta-latents; here it does not."
-    if similar[sizes[-1]] >= similar[sizes[-2]]
-    else "As in the post, it falls for the largest SAE: its latents are narrower than meta-latents."
-)
-viz.say(f"""Of the distance between meta-latents and random directions ({min(gap):.2f} to {max(gap):.2f}), directions of the same
-covariance leave {min(lead):.2f} to {max(lead):.2f}: {mostly}. The share of meta-latents with a latent of cosine above 0.7 goes
-from {similar[sizes[0]]:.0%} at {sizes[0]} latents to {similar[sizes[-1]]:.0%} at {sizes[-1]:,}. {trend}""")
+viz.say(f"""Of the distance between meta-latents and random directions ({min(gap):.2f} to {
+    max(gap):.2f}), directions of the same
+covariance leave {min(lead):.2f} to {max(lead):.2f}: {
+    mostly
+}. The share of meta-latents with a latent of cosine above 0.7 goes
+from {similar[sizes[0]]:.0%} at {sizes[0]} latents to {similar[sizes[-2]]:.0%} at {sizes[-2]:,} and {
+    similar[sizes[-1]]:.0%} at {sizes[-1]:,}. (The post
+saw it fall for its largest SAE, whose latents are narrower than meta-latents.)""")
 
 # %% [markdown]
 # Five seeds were trained of those sizes. Of the smaller SAEs there is one each; Table 6.5 has them beside random directions.
@@ -642,8 +632,8 @@ answer = f"k = {top['k']} brings most" if top["worth"] > 0 else (
     f"at no k is acting on every name worth it; the least harm is done at k = {top['k']}"
 )  # fmt: skip
 most_said = max(recall_by_k, key=recall_by_k.get)
-viz.say(f"""To act on: {answer}. As a summary, k = {most_said} says most of what is true, for a reader who knows that
-{precision_by_k[most_said]:.0%} of it is.""")
+viz.say(f"""To act on: {answer}. As a summary, take the k with the highest recall (here {most_said}), for a reader who knows that
+{precision_by_k[most_said]:.0%} of what it says is true.""")
 
 # %% [markdown]
 # ### Exercise 6.2: Cheat, and be caught
@@ -694,7 +684,7 @@ of {len(labels)} facts gives away.""")
 # ### Exercise 6.3: A fact that is there
 #
 # *Hard, 30 minutes.* Of the facts that a probe reads and that are never a name (Figure 6.4), the cell takes the one, of at
-# least 15 latents, that single parts tell worst; `holds` says of which entity latents it is true. Which *two* meta-latents
+# least 15 latents where there is such a one, that single parts tell worst; `holds` says of which entity latents it is true. Which *two* meta-latents
 # tell it best together, by the F1 of "this latent has both"? Is that better than chance, and what does it say about "parts"?
 
 # %% tags=["nbval-check-output"]

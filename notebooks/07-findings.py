@@ -143,13 +143,9 @@ viz.table(answers, {"what": ("", ""), "bet": ("your bet", ".0%"), "measured": ("
 # %% tags=["remove-input"]
 viz.say(
     f"""Nothing new would have meant a complete dictionary, half a list that only grows. We find {
-        "neither"
-        if 0.05 < measured["new when the size doubles"] < 0.45
-        else "close to the second"
-        if measured["new when the size doubles"] >= 0.45
-        else "close to the first"
-    }, and less the larger the dictionaries are: {shares[0]:.0%} at {pairs[0].small} → {pairs[0].large}, {
-        shares[-1]:.0%} at {pairs[-1].small} → {pairs[-1].large}."""
+        measured["new when the size doubles"]:.0%}, between the two. By size: {shares[0]:.0%} at {pairs[0].small} → {
+        pairs[0].large
+    }, {shares[-1]:.0%} at {pairs[-1].small} → {pairs[-1].large}."""
 )
 
 # %% [markdown]
@@ -274,8 +270,7 @@ one among the control's directions. {
     "So no size contains the one before it."
     if most < 0.95
     else "At some sizes nearly every latent comes back, at others not."
-} **Verdict: two people who choose different sizes {"share most units and differ in" if lowest > 0.5 else "differ in"} {
-    1 - most:.0%} to {1 - lowest:.0%} of the smaller
+} **Verdict: two people who choose different sizes {"differ in"} {1 - most:.0%} to {1 - lowest:.0%} of the smaller
 dictionary's.** And two who choose the same size? Of SAEs that differ in their seed alone
 ([chapter 4](04-paths.ipynb)) we find {by_id["unique-seeds"].ours}. {
     "So not even the size settles the units."
@@ -294,15 +289,14 @@ dictionary's.** And two who choose the same size? Of SAEs that differ in their s
 
 # %% tags=["remove-input"]
 ratios = [p.summary["mse_all_novel"] / p.summary["mse_small"] for p in run.pairs(STITCHED)]
-falls = if_holds("stitch-novel", "lowers the error every time", "does not always lower the error")
 told = if_holds("stitch-auc", "can tell beforehand which they are", "cannot tell well at every size which they are")
 complete = if_holds(
     "stitch-novel", "none that we could test is complete.", "each size lacks something, and effects don't add."
 )
 viz.say(f"""From {pairs[0].small} to {pairs[-1].large} latents, the sizes that we stitch, at every doubling between
 {min(shares):.0%} and {max(shares):.0%} of the latents that fire are novel. Between *neighbouring* sizes, which lie closer
-together, inserting all novel latents of the larger SAE at once {falls}: it ends at {min(ratios):.2f} of the smaller one's error at
-best, {max(ratios):.2f} at worst. From the directions alone (low max cosine) you {told}. **Verdict: {complete}**""")
+together, inserting all novel latents of the larger SAE at once leaves {min(ratios):.2f} to {max(ratios):.2f} of the smaller one's
+error. From the directions alone (low max cosine) you {told}. **Verdict: {complete}**""")
 
 # %% [markdown]
 # ### Atomic?
@@ -574,9 +568,7 @@ viz.table(told, {"latents": ("latents", ","), "person": (who, ".2f"), "fact": (s
 # %% tags=["hide-cell"]
 def advice(what, scores):
     at = max(scores, key=scores.get)
-    if scores[at] > 0.7:
-        return f"For {what} take {at:,} latents (F1 {scores[at]:.2f})."
-    return f"For {what} no size here will do (F1 {scores[at]:.2f} at best, with {at:,}): use a probe."
+    return f"For {what} the best size is {at:,} (F1 {scores[at]:.2f})."
 
 
 viz.say(f"""{advice(who, person_f1)} {advice(facts[wanted], fact_f1)} An F1 below 0.7 means that no single latent is that
@@ -655,8 +647,7 @@ control's.""")
 # ## Summary
 
 # %% tags=["remove-input"]
-viz.say(f"""- *Unique?* Two sizes {"share most units" if lowest > 0.5 else "share fewer than half of the units"} and differ in
-{1 - most:.0%} to {1 - lowest:.0%} of the smaller dictionary's. *Complete?* {complete.capitalize()} *Atomic?*
+viz.say(f"""- *Unique?* Two neighbouring sizes share {lowest:.0%} to {most:.0%} of the smaller dictionary's units. *Complete?* {complete.capitalize()} *Atomic?*
 {atomic.capitalize()} The latents of an SAE are useful units; what we found gives no ground to call them canonical.""")
 
 # %% [markdown]

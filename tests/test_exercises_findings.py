@@ -34,7 +34,7 @@ FACT = {8: 0.4, 64: 0.65, 512: 0.3, 1024: 0.1}
 
 
 @pytest.mark.parametrize(("answer", "right", "words"), [
-    ((1024, 64), True, "(fact) is no alarm"),
+    ((1024, 64), True, "One of 0.7 or less is no alarm"),
     ((512, 64), True, "F1 0.93"),
     ((64, 1024), False, "other way round"),
     ((1024, 1024), False, "not best for everything"),

@@ -86,7 +86,11 @@ def summary(root: Path) -> list[str]:
     return [
         f"{len(differ)} of {len(chapters)} chapters differ from the committed ones. {why(root)}",
         f"Verdicts that changed: {'; '.join(verdicts)}." if verdicts else "No verdict changed.",
-        *([f"Sentences and titles that did: {said}. `python -m canonlib.book.committed report` lists them."] if said else []),
+        *(
+            [f"Sentences and titles that did: {said}. `python -m canonlib.book.committed report` lists them."]
+            if said
+            else []
+        ),
         f"`make restore` puts the committed ones back; {REPRODUCIBLE}=1 makes x86 processors round alike.",
     ]
 

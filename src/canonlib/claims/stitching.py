@@ -82,6 +82,7 @@ def stitch_novel(run: Run) -> Claim:
         sentence="Inserting all novel latents of the next larger SAE lowers the smaller SAE's MSE.",
         ours=f"to {span([one.mean for one in seeds])} of the smaller SAE's MSE ({_steps(run)}); {span(ratios)} over "
         f"{_range(pairs)} of the first seed",
+        reason="in some trainings what latents bring one by one does not add up",
     )  # fmt: skip
 
 

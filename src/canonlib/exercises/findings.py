@@ -54,9 +54,8 @@ def check_alarm_sizes(answer: Any, person: Mapping[int, float], fact: Mapping[in
         return scores[size] >= max(scores.values()) - _CLOSE
 
     if good(person, first) and good(fact, second):
-        low = [what for what, f1 in (("person", person[first]), ("fact", fact[second])) if f1 <= 0.7]
-        weak = f" But an F1 of 0.7 or less ({' and '.join(low)}) is no alarm: use a probe." if low else ""
-        return Feedback(True, f"Right: F1 {person[first]:.2f} and {fact[second]:.2f}.{weak}")
+        told = f"Right: F1 {person[first]:.2f} and {fact[second]:.2f}. One of 0.7 or less is no alarm: use a probe."
+        return Feedback(True, told)
     if good(person, second) and good(fact, first):
         return Feedback(False, "The other way round: first the size for the person, then the one for the fact.")
     if first == second == max(person):

@@ -23,6 +23,8 @@ def check_widest_split(answer: Any, groups: Sequence[Group]) -> Feedback:
     The answer is a ``Group`` or its latents of the larger SAE. Where several splits are as wide, any of them is right.
     Raises ``ConfigError`` where no group is a split.
     """
+    if answer is None:
+        return Feedback(None, WAITING)
     splits = [g for g in groups if g.kind == "1-n"]
     if not splits:
         raise ConfigError("groups holds no split (kind 1-n): take a lower threshold in swap_groups.")
@@ -30,12 +32,14 @@ def check_widest_split(answer: Any, groups: Sequence[Group]) -> Feedback:
     widest = [g for g in splits if len(g.into) == most]
     given = getattr(answer, "into", answer)
     chosen = next((g for g in widest if _same(given, g.into)), widest[0])
-    biggest, merged = max(groups, key=lambda g: g.size), max(groups, key=lambda g: len(g.out))
     slips: dict[str, Iterable[int]] = {
         "That is the latent of the smaller SAE: those of the larger one, `Group.into`, are asked for.": chosen.out,
-        'That group replaces several latents of the smaller SAE: a split has one, `kind` "1-n".': biggest.into,
-        "That is a merger: many of the smaller SAE's latents for one.": merged.into,
     }
+    several = next((g for g in groups if len(g.out) > 1 and _same(given, g.into)), None)
+    if several is not None and several.kind == "n-1":
+        return Feedback(False, "That is a merger: many of the smaller SAE's latents for one.")
+    if several is not None:
+        return Feedback(False, 'That group replaces several latents of the smaller SAE: a split has one, `kind` "1-n".')
     narrower = next((g for g in splits if len(g.into) < most and _same(given, g.into)), None)
     if narrower is not None:
         return Feedback(False, f"A split, and not the widest: this has {len(narrower.into)} parts, and one has {most}.")

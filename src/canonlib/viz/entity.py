@@ -70,15 +70,17 @@ def entity_parts(entity: str, meta: MetaSAE, directions: SAE[Any] | torch.Tensor
 
 def misfits(parts: Sequence[Sharing]) -> str:
     """A sentence on the entities shown that lack the fact of the part they share: whom, and how often that happens."""
-    lines = []
-    for part in parts:
+    lines, n_shown, n_lacking = [], 0, 0
+    for part in (part for part in parts if part.name.beyond_chance):
         lacking = [other for other in part.others if not fact_holds(part.name.fact, other)]
-        if part.name.beyond_chance and lacking:
+        n_shown, n_lacking = n_shown + len(part.others), n_lacking + len(lacking)
+        if lacking:
             lines.append(f"{part.name.fact} does not hold of {_listed(lacking)} ({part.name.precision:.0%} of this part's users "
                          "have it)")  # fmt: skip
-    if not lines:
-        return "Everyone on the right has the fact that their part is named after."
-    return f"Not everyone on the right has the fact that their part is named after: {'; '.join(lines)}."
+    which = f" ({'; '.join(lines)})" if lines else ""
+    return (
+        f"Of the {n_shown} shown on the right of a named part, {n_lacking} lack the fact that it is named after{which}."
+    )
 
 
 def fact_holds(fact: str | None, entity: str) -> bool:
