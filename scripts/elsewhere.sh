@@ -4,6 +4,8 @@
 # numbers moved; fails when something is said otherwise, or a test fails.
 #
 #   bash scripts/elsewhere.sh VENV [COMPATIBLE|AVX2|SSE4_2|...]      (make elsewhere)
+#
+# ELSEWHERE_STORE=FOLDER keeps what it computes, for the next time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv=$(realpath "${1:-.venv}")
@@ -11,7 +13,7 @@ export MKL_CBWR="${2:-COMPATIBLE}"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 copy="$scratch/canonlib"
-export CANONLIB_STORE="$scratch/store" PYTHONPATH="$copy/src"
+export CANONLIB_STORE="${ELSEWHERE_STORE:-$scratch/store}" PYTHONPATH="$copy/src"
 
 [ -z "$(git status --porcelain)" ] || echo "note: the copy is of the last commit; what is not committed is left out" >&2
 git clone --quiet . "$copy"
