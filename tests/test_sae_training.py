@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import torch
 from worldhelpers import small_tier
 
 from canonlib.activations import Activations, documents, harvest
-from canonlib.errors import ConfigError, StoreError
+from canonlib.errors import ConfigError
 from canonlib.rows import as_rows
 from canonlib.sae import checkpoint, evaluation, training
 from canonlib.sae.batches import Batches
@@ -159,9 +161,43 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(data: Activations,
     with pytest.raises(ConfigError, match=r"n_tokens is \d+ there and 99 here"):
         training.Training(family, family.members[0], as_rows(rows.sample(100)[:100]), seed=0, checkpoint=tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-    (tmp_path / "step-0.safetensors").write_bytes(b"torn")
-    with pytest.raises(StoreError, match="cannot be read"):
-        training.Training(family, family.members[0], rows, seed=0, checkpoint=tmp_path)
+
+
+def spoilt_checkpoints(folder: Path) -> Iterator[str]:
+    """Spoil a checkpoint in one way after another, and mend it again."""
+    state, tensors = folder / "checkpoint.json", folder / "step-3.safetensors"
+    for path in (state, tensors):
+        whole = path.read_bytes()
+        for place in [*range(0, len(whole), len(whole) // 20), len(whole) - 2]:
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            yield f"{path.name}, byte {place}"
+        for content in (b"", b"torn", b"[" * 100_000, b"null", whole[:-3]):
+            path.write_bytes(content)
+            yield f"{path.name} holds {content[:9]!r}"
+        path.unlink()
+        path.mkdir()
+        yield f"{path.name} is a folder"
+        path.rmdir()
+        path.write_bytes(whole)
+    saved = json.loads(state.read_text())
+    state.write_text(json.dumps({key: value for key, value in saved.items() if key not in ("sha256", "checksum")}))
+    yield "written before checkpoints had checksums"
+
+
+def test_a_checkpoint_that_is_not_what_was_written_starts_the_training_anew(
+    data: Activations, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows, family = data.rows("train"), STANDARD
+    one = training.Training(family, family.members[0], rows, seed=0, checkpoint=tmp_path)
+    for batch in data.train.activations[: 3 * family.batch].split(family.batch):
+        one.take(batch)
+    checkpoint.save(one.trainer, tmp_path, one.losses, one.config)
+    assert training.Training(family, family.members[0], rows, seed=0, checkpoint=tmp_path).step == 3
+    for what in spoilt_checkpoints(tmp_path):
+        caplog.clear()
+        anew = training.Training(family, family.members[0], rows, seed=0, checkpoint=tmp_path)
+        assert anew.step == 0 and anew.losses == [], what
+        assert "starts anew" in caplog.text, what
 
 
 def test_activations_that_are_not_finite_stop_a_training_with_shard_and_row(data: Activations, tmp_path: Path) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from canonlib.errors import ConfigError, StoreError
-from canonlib.store import write_json, write_tensors
+from canonlib.store import sha256_file, write_json, write_tensors
+from canonlib.store.artefact import manifest_checksum
 
 if TYPE_CHECKING:
     from sae_lens.training.sae_trainer import SAETrainer
+
+log = logging.getLogger("canonlib.sae")
 
 COUNTERS = ("act_freq_scores", "n_forward_passes_since_fired")
 NUMBERS = ("n_training_samples", "n_frac_active_samples")
@@ -33,8 +38,10 @@ def save(trainer: SAETrainer[Any, Any], folder: Path, losses: list[float], confi
     name = f"step-{step}.safetensors"
     write_tensors(folder / name, {k: v.detach().contiguous() for k, v in tensors.items()})
     numbers = {k: getattr(trainer, k) for k in NUMBERS}
+    state = {"step": step, "tensors": name, "sha256": sha256_file(folder / name), "losses": losses, "config": config}
     # The JSON names the tensors it belongs to, so a kill between the two writes leaves the former pair in force.
-    write_json(folder / STATE, {"step": step, "tensors": name, "losses": losses, "config": config, **numbers})
+    state = json.loads(json.dumps(state | numbers))
+    write_json(folder / STATE, state | {"checksum": manifest_checksum(state)})
     for old in folder.glob("step-*.safetensors"):
         if old.name != name:
             old.unlink()
@@ -43,20 +50,18 @@ def save(trainer: SAETrainer[Any, Any], folder: Path, losses: list[float], confi
 def load(trainer: SAETrainer[Any, Any], folder: Path, config: dict[str, Any]) -> list[float]:
     """Put the trainer where ``save`` left it; returns the losses so far. Nothing to load: empty list.
 
-    Raises ``ConfigError`` when the checkpoint is of another configuration and ``StoreError`` when it cannot be read;
-    neither touches the folder or the trainer.
+    A checkpoint that cannot be read, or whose bytes are no longer those that were written, is logged as a warning, and the
+    training starts anew. Raises ``ConfigError`` when the checkpoint is of another configuration; neither touches the
+    folder or the trainer.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not (folder / STATE).is_file():
+    if not os.path.lexists(folder / STATE):
         return []
     try:
-        saved = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        require_same(saved["config"], config, folder)
-        tensors = load_file(folder / saved["tensors"])
-    except (SafetensorError, FileNotFoundError, json.JSONDecodeError, KeyError) as error:
-        raise StoreError(f"the checkpoint in {folder} cannot be read ({error}): remove it to begin anew.") from error
+        saved, tensors = _read(folder)
+    except StoreError as error:
+        log.warning("%s", error)
+        return []
+    require_same(saved["config"], config, folder)
     trainer.sae.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("sae.")})
     _restore_optimizer(trainer, tensors, saved["step"])
     for name in COUNTERS:
@@ -65,6 +70,27 @@ def load(trainer: SAETrainer[Any, Any], folder: Path, config: dict[str, Any]) ->
         setattr(trainer, name, saved[name])
     trainer.n_training_steps = saved["step"]
     return list(saved["losses"])
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """State and tensors as they were written. Raises ``StoreError`` for anything else."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if not (folder / STATE).is_file():
+            raise ValueError(f"{STATE} is no regular file")
+        saved = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        if not isinstance(saved, dict) or saved.get("checksum") != manifest_checksum(saved):
+            raise ValueError(f"{STATE} does not match its own checksum")
+        path = folder / saved["tensors"]
+        if not path.is_file() or sha256_file(path) != saved["sha256"]:
+            raise ValueError(f"{path.name} is missing or does not match its checksum")
+        return saved, load_file(path)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        raise StoreError(
+            f"the checkpoint in {folder} cannot be read ({error}): that training starts anew, from its first step."
+        ) from error
 
 
 def require_same(saved: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:

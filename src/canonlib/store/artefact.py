@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 REPAIR = "`canonlib store gc --corrupt` drops damaged artefacts, and the next run builds them again."
 FIX = f"See all damage with `canonlib store verify`; {REPAIR}"
+_ODD = (errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
+"""What the system says of a folder, a file or a ring of links where something else should be."""
 _REQUIRED = ("key", "room", "config", "code", "created", "seconds", "files", "notes", "versions")
 
 # Files whose bytes this process has already compared with the manifest: (path, mtime_ns, size, inode, sha256).
@@ -99,7 +103,7 @@ class Artefact:
         path = self.path(name)
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise StoreError(f"{name!r} of {self.room}/{self.key[:12]} is not JSON: {exc}.") from exc
 
     def check(self, *, afresh: bool = False) -> None:
@@ -115,13 +119,15 @@ class Artefact:
         for name in self.files:
             try:
                 self._check_file(name, afresh=True)
-            except CorruptArtefactError as exc:
+            except StoreError as exc:  # also what the disk refuses: the other files are looked at all the same
                 yield name, str(exc)
 
     def _check_file(self, name: str, afresh: bool) -> None:
         path, expected = self.folder / name, self.manifest["files"][name]
         try:
             found = path.stat()
+            if not stat.S_ISREG(found.st_mode):  # a pipe would keep its reader waiting for ever
+                raise CorruptArtefactError(f"{path} is no regular file. {FIX}")
             if found.st_size != expected["bytes"]:
                 raise CorruptArtefactError(
                     f"{path} has {found.st_size:,} bytes where {expected['bytes']:,} were written. {FIX}"
@@ -135,6 +141,8 @@ class Artefact:
         except FileNotFoundError:
             raise CorruptArtefactError(f"{path} is missing. {FIX}") from None
         except OSError as exc:
+            if exc.errno in _ODD:
+                raise CorruptArtefactError(f"{path} is no file ({exc.strerror}). {FIX}") from exc
             raise store_error(path, exc, "read") from exc
         _checked.add(seen)
 
@@ -167,12 +175,16 @@ def open_artefact(folder: Path, *, reused: bool = True) -> Artefact:
     """
     path = folder / MANIFEST
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise CorruptArtefactError(f"{path} is no regular file. {FIX}")
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CorruptArtefactError(f"{path} is missing. {FIX}") from None
     except OSError as exc:
+        if exc.errno in _ODD:
+            raise CorruptArtefactError(f"{path} is no file ({exc.strerror}). {FIX}") from exc
         raise store_error(path, exc, "read") from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise CorruptArtefactError(f"{path} is garbled ({exc}). {FIX}") from exc
     reason = _manifest_fault(manifest, folder)
     if reason:

@@ -20,6 +20,7 @@ from canonlib.machine import this_machine
 from canonlib.store.artefact import MANIFEST, Artefact, manifest_checksum, open_artefact
 from canonlib.store.files import DISK_ERRORS, errno_of, explained, files_below, fsync_path, store_error, write_json
 from canonlib.store.hashing import FORMAT, sha256_file, to_jsonable
+from canonlib.store.numbers import require_numbers
 
 ALLOWED = (".safetensors", ".json", ".jsonl", ".txt")
 """Kinds of files an artefact may hold: nothing that runs code when read."""
@@ -120,6 +121,8 @@ def _seal(b: Build, code_version: str, seconds: float) -> None:
             raise StoreError(f"{where} wrote {MANIFEST}, the store's own file: choose another name.")
         if path.suffix not in ALLOWED:
             raise StoreError(f"{where} wrote {name!r}: an artefact may hold only {', '.join(ALLOWED)} files.")
+        if path.suffix == ".safetensors":
+            require_numbers(path, f"{where} wrote {name!r}")
         fsync_path(path)
         files[name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
     if not files:

@@ -20,6 +20,8 @@ _ELSEWHERE = "set CANONLIB_STORE to a folder you can write to"
 _ROOM = "free some space (`canonlib store gc` shows the way) or set CANONLIB_STORE to a folder on another disk"
 _REASONS = {
     errno.ENOSPC: ("the disk is full", _ROOM),
+    errno.EFBIG: ("the file is larger than the disk or a limit of this account allows (`ulimit -f`)", _ROOM),
+    errno.EIO: ("the disk reports an error", "look after the disk, or set CANONLIB_STORE to a folder on another one"),
     errno.EROFS: ("the file system is read-only", _ELSEWHERE),
     errno.EACCES: ("permission denied", _ELSEWHERE),
     errno.EPERM: ("permission denied", _ELSEWHERE),
@@ -166,8 +168,12 @@ def folder_bytes(folder: Path) -> int:
 def remove_folder(folder: Path, key: str) -> None:
     """Remove a folder of the artefact ``key`` so that no one ever meets half of it.
 
-    It is renamed to a name nobody reads, then emptied. Raises ``OSError``.
+    It is renamed to a name nobody reads, then emptied; a file or a link in its place goes too, and not what a link leads
+    to. Raises ``OSError``.
     """
     doomed = folder.with_name(f".deleting-{key}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     os.rename(folder, doomed)
-    shutil.rmtree(doomed)
+    if doomed.is_dir() and not doomed.is_symlink():
+        shutil.rmtree(doomed)
+    else:
+        doomed.unlink()

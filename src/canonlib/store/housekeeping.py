@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -11,13 +13,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from canonlib.errors import CorruptArtefactError
+from canonlib.errors import StoreError
 from canonlib.store.artefact import FIX, MANIFEST, REPAIR, open_artefact
 from canonlib.store.files import explained, files_below, folder_bytes, remove_folder
 from canonlib.store.locks import locked_if_free
 
 if TYPE_CHECKING:
     from canonlib.store.store import Store
+
+log = logging.getLogger("canonlib.store")
 
 _HIDDEN = re.compile(r"\.(building|deleting|checkpoint)-([0-9a-f]{64})(-.*)?")
 
@@ -62,7 +66,7 @@ def verify(store: Store, rooms: Iterable[str] | None) -> list[Problem]:
 def _problems(folder: Path) -> Iterator[Problem]:
     try:
         artefact = open_artefact(folder)
-    except CorruptArtefactError as exc:
+    except StoreError as exc:
         yield Problem(folder.parent.name, folder.name, MANIFEST, _without_fix(exc))
         return
     for name, reason in artefact.problems():
@@ -74,18 +78,30 @@ def _without_fix(message: object) -> str:
 
 
 def gc(store: Store, wanted: Wanted, rooms: Iterable[str] | None, dry_run: bool) -> list[Removal]:
-    """Remove what ``wanted`` says from a store; the list of what went. Raises ``StoreError``."""
-    removed = []
+    """Remove what ``wanted`` says from a store; the list of what went.
+
+    What cannot be removed is logged, and the rest goes all the same. Raises ``StoreError`` when the store cannot be read
+    at all, and for a disk that refuses every removal.
+    """
+    removed: list[Removal] = []
+    refused: StoreError | None = None
     for room_folder in store.room_folders(rooms):
         with explained(store.root, "read"):
             chosen = [*_hidden(room_folder, wanted), *_artefacts(store, room_folder, wanted)]
         for path, key, reason in chosen:
-            with locked_if_free(room_folder, key) as free, explained(store.root, "remove from"):
-                if not free or not path.exists():
-                    continue  # being built, or another gc was faster
-                removed.append(Removal(path, room_folder.name, key, folder_bytes(path), reason))
-                if not dry_run:
-                    remove_folder(path, key)
+            try:
+                with locked_if_free(room_folder, key) as free, explained(store.root, "remove from"):
+                    if not free or not os.path.lexists(path):
+                        continue  # being built, or another gc was faster
+                    removal = Removal(path, room_folder.name, key, folder_bytes(path), reason)
+                    if not dry_run:
+                        remove_folder(path, key)
+                    removed.append(removal)
+            except StoreError as exc:
+                refused = exc
+                log.warning("%s", exc)
+    if refused is not None and not removed:
+        raise refused
     return removed
 
 
@@ -126,14 +142,15 @@ def _why_remove(folder: Path, wanted: Wanted) -> str | None:
         if problem is not None:
             return f"damaged: {problem.file}"
     if wanted.older_than is not None:
+        # A clock that went wrong may have dated it in the future: the further off, the older.
         age = datetime.now(timezone.utc) - _created(folder)
-        if age > wanted.older_than:
-            return f"{age.days} days old"
+        if abs(age) > wanted.older_than:
+            return f"{age.days} days old" if age > timedelta(0) else f"dated {-age.days} days ahead"
     return None
 
 
 def _created(folder: Path) -> datetime:
     try:
         return open_artefact(folder).created
-    except CorruptArtefactError:  # without a manifest, the folder's own age
-        return datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc)
+    except (StoreError, ValueError):  # without a manifest, the folder's own age; a link's, not of what it leads to
+        return datetime.fromtimestamp(folder.lstat().st_mtime, timezone.utc)

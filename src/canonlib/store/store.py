@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from canonlib.errors import ConfigError, CorruptArtefactError, StoreError
+from canonlib.errors import ConfigError, StoreError
 from canonlib.store import housekeeping
 from canonlib.store.artefact import Artefact, open_artefact
 from canonlib.store.build import Build, run_build
@@ -114,7 +114,7 @@ class Store:
         for folder in self.folders(rooms):
             try:
                 found.append(open_artefact(folder))
-            except CorruptArtefactError as exc:
+            except StoreError as exc:
                 log.warning("%s", exc)
         return sorted(found, key=lambda a: (a.room, a.created, a.key))
 
