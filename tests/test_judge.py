@@ -290,7 +290,7 @@ def test_bad_endpoints_name_the_field(monkeypatch: pytest.MonkeyPatch, tmp_path:
         Endpoint("localhost:8000", "m")
     with pytest.raises(ConfigError, match="model must name"):
         Endpoint("http://localhost", "")
-    with pytest.raises(ConfigError, match=r"timeout \(0\)"):
+    with pytest.raises(ConfigError, match=r"timeout"):
         Endpoint("http://localhost", "m", timeout=0)
     with pytest.raises(ConfigError, match="price of output tokens"):
         Prices(1.0, -1.0)

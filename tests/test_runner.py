@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 
 import pytest
@@ -228,11 +229,45 @@ def test_no_repository_and_no_chapters_are_told(tmp_path):
 
 def test_parameters_are_read_with_their_types(repository):
     known = chapter_parameters(repository / "notebooks" / "01-good.py")
-    assert known == {"tier": "world", "seed": 0, "rate": 0.5, "full": False}
-    assert read_value("rate", "1e-3", 0.5) == 0.001
-    assert read_value("full", "no", True) is False
-    assert read_value("seed", "7", 0) == 7
-    assert run_name("01-a", {"p": "../x y"}) == "01-a-p-.._x_y"
+    assert {name: parameter.default for name, parameter in known.items()} == {
+        "tier": "world", "seed": 0, "rate": 0.5, "full": False,
+    }  # fmt: skip
+    assert read_value("rate", "1e-3", known["rate"]) == 0.001
+    assert read_value("full", "no", known["full"]) is False
+    assert read_value("seed", "7", known["seed"]) == 7
+    with pytest.raises(ConfigError, match="seed must be of type int like its default 0, got '7.5'"):
+        read_value("seed", "7.5", known["seed"])
+
+
+@pytest.mark.parametrize(("line", "text", "value"), [
+    ("limit = None", "12", 12), ("limit = None", "0.5", 0.5), ("limit = None", "a name", "a name"),
+    ("limit = None", "none", None), ("limit = None", "true", True), ("limit: int | None = None", "12", 12),
+    ("limit: int | None = 3", "None", None), ("limit: Optional[float] = None", "2", 2.0),
+    ("limit: int | str = 3", "many", "many"), ("limit: bool = False", "1", True), ("limit: float = 1", "2", 2.0),
+])  # fmt: skip
+def test_defaults_of_none_and_types_of_several_kinds_are_known(tmp_path, line, text, value):
+    (tmp_path / "01-a.py").write_text(f'# %% tags=["parameters"]\n{line}\nnever: int\n')
+    known = chapter_parameters(tmp_path / "01-a.py")
+    assert list(known) == ["limit"]
+    found = read_value("limit", text, known["limit"])
+    assert found == value and type(found) is type(value)
+
+
+def test_none_is_refused_where_it_may_not_be(tmp_path):
+    (tmp_path / "01-a.py").write_text('# %% tags=["parameters"]\nlimit: int | None = None\nseed = 0\n')
+    known = chapter_parameters(tmp_path / "01-a.py")
+    with pytest.raises(ConfigError, match="seed must be of type int like its default 0, got 'None'"):
+        read_value("seed", "None", known["seed"])
+    with pytest.raises(ConfigError, match="limit must be of type int or None like its default None, got 'x'"):
+        read_value("limit", "x", known["limit"])
+
+
+def test_every_run_has_a_folder_of_its_own():
+    values = ["a=b", "a_b", "a b", "a/b", "A_B", "x" * 200, "x" * 201, None, 0, "0.0", "../../etc", "ä"]
+    names = [run_name("01-a", {"p": value}) for value in values]
+    assert len(set(names)) == len(values)
+    assert all(re.fullmatch(r"[\w.-]{1,140}", name) and ".." not in name.split("-") for name in names)
+    assert run_name("01-a", {"seed": 1}) == "01-a-seed-1"
 
 
 def test_pairs_on_the_command_line():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -54,4 +55,38 @@ def require_positive(field: str, value: object) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise ConfigError(f"{field} must be a whole number of at least 1, got {value!r}.")
+    return value
+
+
+MOST_SEED = 2**62
+"""Seeds lie below it: what is added to them stays below what PyTorch and NumPy take, 2**63."""
+
+
+def require_seed(field: str, value: object) -> int:
+    """Return ``value`` as an int, or raise ``ConfigError`` naming the field when it can seed nothing.
+
+    >>> require_seed("seed", 2**63)
+    Traceback (most recent call last):
+        ...
+    canonlib.errors.ConfigError: seed must be a whole number below 4611686018427387904, got 9223372036854775808.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"{field} must be a whole number of at least 0, got {value!r}.")
+    if value >= MOST_SEED:
+        raise ConfigError(f"{field} must be a whole number below {MOST_SEED}, got {value}.")
+    return value
+
+
+def require_finite(field: str, value: float, above: float | None = None, least: float | None = None) -> float:
+    """Return ``value``, or raise ``ConfigError`` naming the field when it is NaN, infinite, or out of bounds.
+
+    >>> require_finite("timeout", float("inf"), above=0)
+    Traceback (most recent call last):
+        ...
+    canonlib.errors.ConfigError: timeout must be a finite number above 0, got inf.
+    """
+    low = f" above {above:g}" if above is not None else f" of at least {least:g}" if least is not None else ""
+    good = isinstance(value, (int, float)) and math.isfinite(value)
+    if not good or (above is not None and not value > above) or (least is not None and not value >= least):
+        raise ConfigError(f"{field} must be a finite number{low}, got {value!r}.")
     return value

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
-from canonlib.errors import ConfigError, require_positive, unknown
+from canonlib.errors import ConfigError, require_positive, require_seed, unknown
 
 Architecture = Literal["standard", "topk", "batchtopk", "matryoshka_batchtopk", "jumprelu", "gated"]
 Tokens = Literal["all", "entities"]
@@ -95,6 +95,8 @@ class Family:
                 raise ConfigError(f"{field} must be above zero, got {getattr(self, field)!r}.")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ConfigError(f"seeds must be whole numbers from 0 on without repeats, got {self.seeds}.")
+        for seed in self.seeds:
+            require_seed("seeds", seed)
         if self.architecture in TOPK_LIKE and max(self.sparsities) > self.sizes[0]:
             raise ConfigError(
                 f"sparsities (k = {max(self.sparsities):g}) must not exceed the smallest dictionary size "
@@ -162,8 +164,7 @@ class Tier:
             require_positive(field, getattr(self, field))
         if self.meta_steps is not None:
             require_positive("meta_steps", self.meta_steps)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ConfigError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
+        require_seed("seed", self.seed)
         names = [f.name for f in self.every_family]
         if len(set(names)) < len(names):
             raise ConfigError(f"families must have names of their own, got {names}: give a label to one of them.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -50,6 +51,9 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; the console script ``canonlib`` calls this."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # in a locale of ASCII alone, a sign that it lacks is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="canonlib")
 
 

@@ -56,7 +56,11 @@ def interpret_command(
 
     from canonlib.judge import Endpoint, Judge, Prices, estimate, interpret
     from canonlib.store import write_json
+    from canonlib.store.files import require_writable
 
+    if out is not None:
+        require_writable("--out", out)  # before the requests are paid for
+    require_writable("--cache", cache or default_cache(), folder=True)
     console, prices = Console(), Prices(price_in, price_out)
     endpoint = Endpoint(base_url, model, key_env, temperature, max_tokens, timeout, retries)
     judge = Judge(endpoint, cache or default_cache())

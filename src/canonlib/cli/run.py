@@ -52,8 +52,10 @@ def run_command(
     from canonlib.claims import table
     from canonlib.claims.compute import compute
     from canonlib.pipeline import Run
+    from canonlib.processes import workers_here
     from canonlib.store import Store
 
+    workers_here()  # a wrong CANONLIB_WORKERS is said before the minutes that a harvest takes
     console = Console()
     line = Run(tiers.get(tier, seed=seed), Store(), progress=not quiet, engine=choose_engine(engine, address, gpus))
     before = {a.key for a in line.store.artefacts()}

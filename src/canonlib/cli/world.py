@@ -50,8 +50,13 @@ def train(
 
     Example: canonlib world train --out my-model
     """
+    from canonlib.errors import require_finite, require_seed
+    from canonlib.store.files import require_writable
     from canonlib.world import causal, grammar, model, questions, training
 
+    require_finite("--scale", scale, above=0)
+    require_seed("--seed", seed)
+    require_writable("--out", out, folder=True)
     recipe = training.Recipe(seed=seed)
     phases = tuple(p._replace(steps=max(1, round(p.steps * scale))) for p in recipe.phases)
     recipe = recipe._replace(phases=phases)

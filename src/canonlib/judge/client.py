@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
-from canonlib.errors import CanonlibError, ConfigError, require_positive
+from canonlib.errors import CanonlibError, ConfigError, require_finite, require_positive
 from canonlib.store import write_json
 
 if TYPE_CHECKING:
@@ -52,15 +53,13 @@ class Endpoint:
     """Further tries after a timeout, a rate limit or a server's error, each after a longer wait (or the one it names)."""
 
     def __post_init__(self) -> None:
-        if not self.base_url.startswith(("http://", "https://")):
-            raise ConfigError(f"base_url must begin with http:// or https://, got {self.base_url!r}.")
+        _require_url(self.base_url)
         if not self.model:
             raise ConfigError("model must name the model to ask, got ''.")
         require_positive("max_tokens", self.max_tokens)
-        if not self.timeout > 0 or self.retries < 0:
-            raise ConfigError(
-                f"timeout ({self.timeout}) must be above 0 seconds and retries ({self.retries}) at least 0."
-            )
+        require_finite("timeout (seconds)", self.timeout, above=0)
+        require_finite("temperature", self.temperature, least=0)
+        require_finite("retries", self.retries, least=0)
 
     def key(self) -> str:
         """The key from the environment; ``ConfigError`` names the variable when it is not set."""
@@ -116,7 +115,7 @@ class Judge:
             if kept["checksum"] != _checksum(kept["reply"]):
                 return None
             return parse(kept["reply"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def _file(self, prompt: str) -> Path:
@@ -141,6 +140,8 @@ class Judge:
             )
             choice = found.choices[0]
             text = choice.message.content
+            if not isinstance(text, (str, type(None))):
+                raise TypeError(f"the content is a {type(text).__name__}")
         except (openai.AuthenticationError, openai.PermissionDeniedError) as exc:
             raise JudgeError(f"{where.base_url} refuses the key in {where.key_env}: set another one.") from exc
         except openai.APITimeoutError as exc:
@@ -179,6 +180,25 @@ class Judge:
                 base_url=where.base_url, api_key=where.key(), timeout=where.timeout, max_retries=where.retries
             )
         return self._client
+
+
+def _require_url(url: str) -> None:
+    """``ConfigError`` for what is no address of a web server: no host, a port that cannot be, blanks, control characters."""
+    reason = ""
+    try:
+        parts = urlsplit(url)
+        if not url.startswith(("http://", "https://")):
+            reason = "must begin with http:// or https://"
+        elif not parts.hostname:
+            reason = "names no host"
+        elif any(c.isspace() or not c.isprintable() for c in url):
+            reason = "holds blanks or control characters"
+        elif parts.port == 0:
+            reason = "names port 0"
+    except ValueError as exc:
+        reason = f"is no address ({exc})"
+    if reason:
+        raise ConfigError(f"base_url {reason}, got {url!r}.")
 
 
 def _checksum(text: str) -> str:

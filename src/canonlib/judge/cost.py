@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from canonlib.errors import ConfigError
+from canonlib.errors import require_finite
 
 CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for English text; a tokenizer's own count may be a third higher or lower."""
@@ -23,8 +23,7 @@ class Prices:
 
     def __post_init__(self) -> None:
         for field, value in (("input", self.input), ("output", self.output)):
-            if not value >= 0:
-                raise ConfigError(f"the price of {field} tokens must be at least 0, got {value!r}.")
+            require_finite(f"the price of {field} tokens", value, least=0)
 
 
 @dataclass(frozen=True)

@@ -75,11 +75,40 @@ def fsync_path(path: Path) -> None:
         os.close(fd)
 
 
+def require_writable(option: str, path: Path, folder: bool = False) -> None:
+    """Raise ``ConfigError``, naming ``option``, unless a file (or a folder's files) can be written at ``path``.
+
+    Nothing is made: the nearest folder that is there is asked. Only a regular file may stand in the place of a file.
+    """
+    try:
+        there = True
+        try:
+            path.lstat()  # a name that is too long, or holds a zero, is an error of its own
+        except FileNotFoundError:
+            there = False
+        if there and folder and not path.is_dir():
+            raise ConfigError(f"{option} {path} is no folder: give another.")
+        if there and not folder and not path.is_file():
+            kind = "a folder" if path.is_dir() else "no regular file"
+            raise ConfigError(f"{option} {path} is {kind}: give the name of a file.")
+        place = path if folder else path.parent
+        while not os.path.lexists(place) and place != place.parent:
+            place = place.parent
+        probe = place / f".canonlib-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"{option} {path} cannot be written ({exc}): give another place.") from exc
+
+
 def replace_atomically(path: Path, write: Callable[[Path], None]) -> Path:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place: readers see the old or the new one.
 
-    The folder is made when missing. Raises ``OSError``; the temporary file never stays.
+    The folder is made when missing. Raises ``OSError``, also where something stands that is no regular file (a device, a
+    pipe, a folder); the temporary file never stays.
     """
+    if os.path.lexists(path) and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "what stands there is no regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:

@@ -29,7 +29,12 @@ def default_root() -> Path:
     """The environment variable ``CANONLIB_STORE``, or ``store`` in the user's cache folder for canonlib."""
     chosen = os.environ.get("CANONLIB_STORE")
     if chosen:
-        return Path(chosen)
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError as exc:
+            raise ConfigError(
+                f"CANONLIB_STORE is {chosen!r}, and there is no such home folder: correct or unset it."
+            ) from exc
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("canonlib", appauthor=False)) / "store"
@@ -54,7 +59,12 @@ class Store:
     """
 
     def __init__(self, root: str | Path | None = None) -> None:
-        self.root = Path(root if root is not None else default_root()).expanduser().absolute()
+        try:
+            self.root = Path(root if root is not None else default_root()).expanduser().absolute()
+        except RuntimeError as exc:
+            raise ConfigError(
+                f"the store {str(root)!r} lies in a home folder that is not there: give another."
+            ) from exc
 
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
