@@ -108,3 +108,28 @@ def test_only_the_readme_is_written_into(tmp_path: Path) -> None:
         tmp_path / "README.md"
     ).read_text() == f"top\n{table.BEGIN}\n\n{table.markdown([_claim()])}\n{table.END}\nend\n"
     assert table.loads((tmp_path / "book" / "claims.json").read_text()) == [_claim()]
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("<b>bold</b> a < b <3", "<b>bold</b> a < b <3"),
+    ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)>"),
+    ("</td><script>x</script>", "&lt;/td>&lt;script>x&lt;/script>"),
+    ("<!-- x --><?php ?>", "&lt;!-- x -->&lt;?php ?>"),
+    ("<B onclick=x>y", "&lt;B onclick=x>y"),
+    ("<b onclick=x>y", "&lt;b onclick=x>y"),
+    ("![p](http://x/y.png)", "!\\[p](http://x/y.png)"),
+    ("[a](b.md)", "[a](b.md)"),
+    ("{term}`latents <latent>` and `<i>`", "{term}`latents <latent>` and `<i>`"),
+    ("``a ` <i>`` <i>", "``a ` <i>`` &lt;i>"),
+    ("\\`<i>`", "\\`&lt;i>`"),  # the first is no backtick to Markdown
+    ("` <i>", "` &lt;i>"),
+    ("`a`` <i> `` b`", "`a`` <i> `` b`"),  # one run of one to the next run of one
+])  # fmt: skip
+def test_what_comes_from_data_is_shown_and_not_run(text: str, shown: str) -> None:
+    assert table.harmless(text) == shown
+
+
+def test_a_cell_is_one_line_and_its_bars_are_no_borders() -> None:
+    assert table.in_a_cell("a | b\n\n| c <i>") == "a \\| b \\| c &lt;i>"
+    row = table.markdown([_claim(ours="<img src=x onerror=y>")]).splitlines()[2]
+    assert "&lt;img" in row and "<img" not in row

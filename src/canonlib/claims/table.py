@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,34 @@ MARKS = {
 }
 
 
+_CODE = re.compile(r"(?<![\\`])(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+_TAG = re.compile(r"<(?=[A-Za-z/!?])(?!/?b>)|(?<=!)\[")
+
+
+def harmless(text: str) -> str:
+    """Markdown in which no HTML tag but ``<b>`` and no picture is left: what comes from data may hold anything.
+
+    What stands in backticks is shown as it is, and stays.
+
+    >>> harmless("<b>a</b> <img src=x onerror=y> `<i>`")
+    '<b>a</b> &lt;img src=x onerror=y> `<i>`'
+    """
+    done, end = [], 0
+    for code in _CODE.finditer(text):
+        done += [_plain(text[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*done, _plain(text[end:])])
+
+
+def _plain(text: str) -> str:
+    return _TAG.sub(lambda found: "&lt;" if found[0] == "<" else "\\[", text)
+
+
+def in_a_cell(text: str) -> str:
+    """``harmless`` text for one cell of a Markdown table: one line, its bars no borders."""
+    return harmless(" ".join(text.split())).replace("|", "\\|")
+
+
 def cells(claim: Claim) -> tuple[str, str, str, str]:
     """What stands in a claim's row, in the order of ``HEADERS``."""
     paper = f"{claim.paper} ({claim.source})" if claim.paper else "—"
@@ -34,7 +63,7 @@ def cells(claim: Claim) -> tuple[str, str, str, str]:
 def markdown(claims: Iterable[Claim]) -> str:
     """A Markdown table, one row for each claim."""
     rows = [HEADERS, ("---",) * len(HEADERS), *(cells(c) for c in claims)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n"
+    return "\n".join("| " + " | ".join(map(in_a_cell, row)) + " |" for row in rows) + "\n"
 
 
 def rich_table(claims: Iterable[Claim]) -> Table:

@@ -7,14 +7,14 @@ from html import escape
 from typing import Any
 
 from canonlib.claims import Claim
-from canonlib.claims.table import HEADERS, MARKS, cells, markdown
+from canonlib.claims.table import HEADERS, MARKS, cells, harmless, in_a_cell, markdown
 
 
 class Say:
-    """A Markdown paragraph with computed numbers, shown as text wherever a notebook is shown."""
+    """A Markdown paragraph with computed numbers, shown as text wherever a notebook is shown; HTML in it is shown as text."""
 
     def __init__(self, text: str) -> None:
-        self.text = " ".join(text.split())
+        self.text = harmless(" ".join(text.split()))
 
     def _repr_markdown_(self) -> str:
         return self.text
@@ -71,7 +71,8 @@ def claim_box(claim: Claim) -> ClaimBox:
 def table(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]]) -> Say:
     """A Markdown table of computed rows; ``columns`` maps a key to its header and its format, such as ``".1%"``.
 
-    Columns with a format are numbers and stand to the right; those with an empty one are texts. None and NaN, for what
+    Columns with a format are numbers and stand to the right; those with an empty one are texts, in which HTML is shown as it
+    is written (but for ``<b>``). None and NaN, for what
     does not exist, become a dash.
 
     >>> table([{"size": 64, "mse": 0.1234}], {"size": ("latents", ",d"), "mse": ("MSE", ".2f")})
@@ -124,4 +125,4 @@ def claims_table(claims: Iterable[Claim]) -> ClaimsTable:
 
 def _cell(value: Any, spec: str) -> str:
     missing = value is None or value != value
-    return "–" if missing else format(value, spec)
+    return "–" if missing else format(value, spec) if spec else in_a_cell(str(value))
