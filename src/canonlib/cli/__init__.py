@@ -65,7 +65,9 @@ def told() -> Iterator[None]:
     except CanonlibError as error:
         if os.environ.get("CANONLIB_DEBUG", "0") not in ("", "0"):
             raise
-        _say(f"error: {' '.join(str(error).split())}", "bold red")
+        from canonlib.judge.secrets import without_steering
+
+        _say(f"error: {without_steering(' '.join(str(error).split()))}", "bold red")
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
         _say(INTERRUPTED, "yellow")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from canonlib.errors import CanonlibError, ConfigError, require_finite, require_positive
+from canonlib.judge.secrets import bare, cut, quieten, secrets_of, without_steering
 from canonlib.store import write_json
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Endpoint:
     max_tokens: int = 300
     """Tokens of a reply at most."""
     timeout: float = 60.0
-    """Seconds to wait for one reply."""
+    """Seconds until one reply must be there, to its last byte."""
     retries: int = 5
     """Further tries after a timeout, a rate limit or a server's error, each after a longer wait (or the one it names)."""
 
@@ -68,7 +69,7 @@ class Endpoint:
             raise ConfigError(f"the key in {self.key_env} has characters that no key has: set it again.")
         if not key:
             raise ConfigError(
-                f"no key for {self.base_url}: set the environment variable {self.key_env} "
+                f"no key for {bare(self.base_url)}: set the environment variable {self.key_env} "
                 "(to any text, for a server that asks for none)."
             )
         return key
@@ -129,11 +130,12 @@ class Judge:
         write_json(file, {"model": self.endpoint.model, "prompt": prompt, "reply": reply, "checksum": _checksum(reply)})
 
     def _send(self, messages: list[Any]) -> str:
+        """The reply, without the key and without characters that steer a terminal. Raises ``JudgeError``."""
         where, client = self.endpoint, self._open()
         import openai
 
         self.n_asked += 1
-        kept = "Replies so far are kept: run it again to go on."
+        kept, shown = "Replies so far are kept: run it again to go on.", bare(where.base_url)
         try:
             found: Any = client.chat.completions.create(
                 model=where.model, messages=messages, temperature=where.temperature, max_tokens=where.max_tokens
@@ -142,43 +144,52 @@ class Judge:
             text = choice.message.content
             if not isinstance(text, (str, type(None))):
                 raise TypeError(f"the content is a {type(text).__name__}")
-        except (openai.AuthenticationError, openai.PermissionDeniedError) as exc:
-            raise JudgeError(f"{where.base_url} refuses the key in {where.key_env}: set another one.") from exc
-        except openai.APITimeoutError as exc:
+        # What was raised is not chained: it may hold the key, and a traceback would show it.
+        except (openai.AuthenticationError, openai.PermissionDeniedError):
+            raise JudgeError(f"{shown} refuses the key in {where.key_env}: set another one.") from None
+        except openai.APITimeoutError:
             raise JudgeError(
-                f"{where.base_url} did not answer within {where.timeout:g} s, {where.retries + 1} times. {kept}"
-            ) from exc
+                f"{shown} did not answer within {where.timeout:g} s, {where.retries + 1} times. {kept}"
+            ) from None
         except openai.APIConnectionError as exc:
-            raise JudgeError(
-                f"{where.base_url} cannot be reached ({self._short(exc.__cause__ or exc)}). {kept}"
-            ) from exc
+            raise JudgeError(f"{shown} cannot be reached ({self._short(exc.__cause__ or exc)}). {kept}") from None
         except openai.APIStatusError as exc:
-            text = f"{where.base_url} answers with status {exc.status_code} ({self._short(exc)}). {kept}"
-            raise JudgeError(text) from exc
-        except (openai.APIError, AttributeError, IndexError, TypeError, ValueError) as exc:
+            told = f"{shown} answers with status {exc.status_code} ({self._short(exc)}). {kept}"
+            raise JudgeError(told) from None
+        except (openai.APIError, AttributeError, IndexError, TypeError, ValueError, RecursionError) as exc:
             why = self._short(exc)
-            raise JudgeError(f"{where.base_url} answers in a form that is not the chat API's ({why}).") from exc
+            raise JudgeError(f"{shown} answers in a form that is not the chat API's ({why}).") from None
         if choice.finish_reason == "length":
             raise JudgeError(
                 f"a reply of {where.model} was cut off at {where.max_tokens} tokens: raise max_tokens. {kept}"
             )
-        return text or ""
+        return without_steering(cut(text or "", self._secrets()))
+
+    def _secrets(self) -> list[str]:
+        return secrets_of(self.endpoint.base_url, self.endpoint.key())
 
     def _short(self, exc: BaseException) -> str:
-        """One line of somebody else's message, the key not in it."""
-        text = " ".join(str(exc).split()).replace(self.endpoint.key(), "***")
+        """One line of somebody else's message, no secret and nothing that steers a terminal in it."""
+        text = without_steering(cut(" ".join(str(exc)[:100_000].split()), self._secrets()))
         return text if len(text) <= 200 else text[:200] + "..."
 
     def _open(self) -> OpenAI:
         if self._client is None:
             try:
+                import httpx
                 from openai import OpenAI
+
+                from canonlib.judge.transport import Bounded
             except ImportError as exc:
-                raise ConfigError("the judge needs the openai package: pip install 'canonlib[judge]'.") from exc
+                raise ConfigError("the judge needs openai and httpx: pip install 'canonlib[judge]'.") from exc
             where = self.endpoint
+            quieten(self._secrets())
             self._client = OpenAI(
-                base_url=where.base_url, api_key=where.key(), timeout=where.timeout, max_retries=where.retries
-            )
+                base_url=where.base_url, api_key=where.key(), timeout=where.timeout, max_retries=where.retries,
+                http_client=httpx.Client(  # type: ignore[arg-type]  # newer versions take httpx2's as well
+                    transport=Bounded(where.timeout), headers={"Accept-Encoding": "gzip, deflate"}
+                ),
+            )  # fmt: skip
         return self._client
 
 
@@ -198,7 +209,7 @@ def _require_url(url: str) -> None:
     except ValueError as exc:
         reason = f"is no address ({exc})"
     if reason:
-        raise ConfigError(f"base_url {reason}, got {url!r}.")
+        raise ConfigError(f"base_url {reason}, got {url.partition('?')[0].rpartition('@')[2]!r}.")  # no key in it
 
 
 def _checksum(text: str) -> str:

@@ -8,7 +8,6 @@ latents (some are easy to tell apart), not to the explanation.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
@@ -151,11 +150,11 @@ def _matches(reply: str, n: int) -> frozenset[int]:
 
 def _object(reply: str) -> dict[str, Any]:
     """The JSON object in a reply, which may stand in a fenced block or between sentences."""
-    found = re.search(r"\{.*\}", reply, re.DOTALL)
+    first, last = reply.find("{"), reply.rfind("}")  # a pattern would try every brace of a reply of braces
     try:
-        value = json.loads(found.group()) if found else None
-    except json.JSONDecodeError as exc:
-        raise ValueError(f"it is not JSON ({exc.msg})") from exc
+        value = json.loads(reply[first : last + 1]) if 0 <= first < last else None
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"it is not JSON ({getattr(exc, 'msg', exc)})") from exc
     if not isinstance(value, dict):
         raise ValueError("there is no JSON object in it")
     return value
