@@ -365,3 +365,21 @@ def test_a_letter_that_is_being_put_together_leads_nowhere(browser, folder):
     tab.page.evaluate("""() => document.querySelector("input").dispatchEvent(new CompositionEvent("compositionend"))""")
     tab.until("() => location.hash.startsWith('#/search/')")
     assert tab.findings() == []
+
+
+def test_a_search_of_thousands_of_words_or_of_half_a_character_is_answered(browser, folder):
+    """A pasted page: 5,000 words, of which sixteen are searched for; and what no address can hold."""
+    tab = Tab(browser, folder).open()
+    used = tab.page.evaluate(
+        """() => { const q = Array.from({ length: 5000 }, (_, i) => "name word" + i).join(" ");
+                   const began = performance.now();
+                   return Canon.search(q).then(r => [r.latents.total, Canon.unsearched(q), performance.now() - began]); }"""
+    )
+    assert used[:2] == [0, 5_001 - 16] and used[2] < 5_000
+    assert tab.page.evaluate("() => Canon.search('name name NAME 17').then(r => r.latents.found[0])") == 17
+    assert tab.page.evaluate("() => Canon.unsearched('a a A b')") == 0
+    tab.page.evaluate("() => Canon.go('search', 'x' + String.fromCharCode(0xd800) + 'y \\u{1f600}')")
+    tab.until("() => document.querySelector('h1').textContent.startsWith('Search')")
+    assert "%EF%BF%BD" in tab.page.url and "%F0%9F%98%80" in tab.page.url
+    assert "Nothing found." in tab.text()
+    assert tab.findings() == []

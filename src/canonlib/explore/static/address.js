@@ -4,10 +4,15 @@
   var KINDS = new Map([["latent", "n_latents"], ["graph", "n_latents"], ["meta", "n_meta"]]);
   var SORTS = ["name", "score", "users"];
 
+  // Half of a pair of surrogates is no character, and no address can hold it.
+  function whole(text) {
+    return text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+  }
+
   // The address of a view, for links and for sharing. "" is the start page.
   Canon.href = function (view, what) {
     if (!view || view === "home") return "#/";
-    var place = view === "search" ? encodeURIComponent(what) : what === undefined ? "" : what;
+    var place = view === "search" ? encodeURIComponent(whole(what)) : what === undefined ? "" : what;
     return "#/" + view + (place === "" ? "" : "/" + place) + "@" + Canon.manifest.of;
   };
   Canon.go = function (view, what) { location.hash = Canon.href(view, what); };

@@ -17,7 +17,9 @@
       told: function () {
         var latents = this.result.latents.total, metas = this.result.metas.total;
         function n(count, word) { return Canon.count(count) + " " + word + (count === 1 ? "" : "s"); }
-        return n(latents, "latent") + " and " + n(metas, "meta-latent") + " for “" + this.result.query + "”";
+        var left = Canon.unsearched(this.result.query);
+        return n(latents, "latent") + " and " + n(metas, "meta-latent") + " for “" + Canon.shown(this.result.query) + "”" +
+          (left ? " (its last " + n(left, "word") + " not searched for)" : "");
       },
     },
     watch: { query: { immediate: true, handler: function () { this.more = { latents: 0, metas: 0 }; this.find(); } } },

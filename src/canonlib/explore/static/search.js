@@ -8,6 +8,7 @@
     ["facts", "fact", 5, "true of it:"], ["detects", "fact", 4.5, "detects"], ["parts", "part", 4, "has the part"],
     ["tokens", "token", 3, "fires on"], ["raises", "raises", 2, "raises"],
   ];
+  var MOST_WORDS = 16; // each keeps a score for every latent, so that a pasted page would fill the memory
   var EXACT = 0.4; // more for a text that is the word and not only holds it
   var ready = null;
 
@@ -39,9 +40,13 @@
     return ready;
   }
 
+  function distinct(query) { return Array.from(new Set(query.toLowerCase().split(/\s+/).filter(Boolean))); }
+  // How many words of a query are not searched for.
+  Canon.unsearched = function (query) { return Math.max(0, distinct(query).length - MOST_WORDS); };
+
   // "token:berlin country" -> [{field: "token", text: "berlin"}, {field: "", text: "country"}]
   function parse(query) {
-    return query.toLowerCase().split(/\s+/).filter(Boolean).map(function (word) {
+    return distinct(query).slice(0, MOST_WORDS).map(function (word) {
       var at = word.indexOf(":"), field = word.slice(0, at);
       if (at > 0 && FIELDS.indexOf(field) >= 0 && word.length > at + 1) return { field: field, text: word.slice(at + 1) };
       return { field: "", text: word.replace(/^#(?=\d+$)/, "") };
