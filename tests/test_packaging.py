@@ -146,7 +146,11 @@ def test_every_import_is_a_declared_dependency() -> None:
     judge = {Requirement(text).name for text in PROJECT["optional-dependencies"]["judge"]}
     notebooks = {Requirement(text).name for text in PROJECT["optional-dependencies"]["notebooks"]}
     # The rooms that say which extra they need.
-    optional = {"src/canonlib/sae/cluster.py": cluster, "src/canonlib/judge/client.py": judge}
+    optional = {
+        "src/canonlib/sae/cluster.py": cluster,
+        "src/canonlib/judge/client.py": judge,
+        "src/canonlib/judge/transport.py": judge,
+    }
     optional |= {path.relative_to(ROOT).as_posix(): notebooks for path in (ROOT / "src/canonlib/book").glob("*.py")}
     optional["src/canonlib/book/pdf.py"] = notebooks | {"playwright"}
     distributions, missing = metadata.packages_distributions(), []

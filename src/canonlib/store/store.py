@@ -26,7 +26,10 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def default_root() -> Path:
-    """The environment variable ``CANONLIB_STORE``, or ``store`` in the user's cache folder for canonlib."""
+    """The environment variable ``CANONLIB_STORE``, or ``store`` in the user's cache folder for canonlib.
+
+    Raises ``ConfigError`` for a home folder (``~name``) that is not there.
+    """
     chosen = os.environ.get("CANONLIB_STORE")
     if chosen:
         try:
@@ -43,7 +46,8 @@ def default_root() -> Path:
 class Store:
     """A folder of artefacts, ``root/room/key/``; several processes and machines may share it.
 
-    ``root``: where it is; by default ``default_root()``. Nothing is created before the first build.
+    ``root``: where it is; by default ``default_root()``. Nothing is created before the first build. Raises ``ConfigError``
+    for a home folder (``~name``) that is not there.
 
     >>> import tempfile
     >>> from canonlib.store import write_json
