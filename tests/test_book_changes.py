@@ -163,6 +163,12 @@ def test_other_code_is_named_before_any_processor(checkout: Path) -> None:
     assert "Another One" not in committed.why(checkout) and "differs from the commit" in committed.why(checkout)
 
 
+def test_chapters_executed_from_other_cells_say_so(checkout: Path) -> None:
+    (checkout / "book/02-two.ipynb").write_text(json.dumps({"cells": [code("y", said("02-two is 1."))]}))
+    text = "\n".join(committed.summary(checkout))
+    assert "1 of 2 chapters differ" in text and "not those that were executed" in text and "Another One" not in text
+
+
 def test_the_report_fails_for_words_and_not_for_numbers(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     execute(checkout, "01-one", "01-one is 7.")
     assert committed.main(["report"]) == 0

@@ -63,8 +63,10 @@ def _machines(root: Path) -> list[str]:
     return sorted({in_words(machine_of(record)) for record in records.values() if "machine" in record})
 
 
-def why(root: Path) -> str:
-    """Why chapters may differ from the committed ones: other code, another machine, or neither."""
+def why(root: Path, chapters: Sequence[Comparison] = ()) -> str:
+    """Why ``chapters`` may differ from the committed ones: other sources, other code, another machine, or neither."""
+    if any(chapter.sources for chapter in chapters):
+        return "Their cells are not those that were executed for the commit."
     if _git(root, "diff", "--quiet", "HEAD", "--", *SOURCES) is None:
         return f"What makes them ({', '.join(SOURCES)}) differs from the commit."
     there, here = _machines(root), in_words(this_machine())
@@ -84,7 +86,7 @@ def summary(root: Path) -> list[str]:
     verdicts = [f"{c.place}: {c.before} → {c.after}" for c in claims if c.kind == "verdict"]
     said = sum(len(c.said) for c in chapters) + len(claims) - len(verdicts)
     return [
-        f"{len(differ)} of {len(chapters)} chapters differ from the committed ones. {why(root)}",
+        f"{len(differ)} of {len(chapters)} chapters differ from the committed ones. {why(root, chapters)}",
         f"Verdicts that changed: {'; '.join(verdicts)}." if verdicts else "No verdict changed.",
         *(
             [f"Sentences and titles that did: {said}. `python -m canonlib.book.committed report` lists them."]
@@ -99,7 +101,7 @@ def report(root: Path) -> tuple[list[str], int]:
     """Everything that differs, as lines, and how much of it is a fault: what is said otherwise, numbers apart."""
     chapters, claims = compare(root)
     said = [change for c in chapters for change in c.said] + claims
-    lines = [f"{root}: against the last commit. {why(root)}", ""]
+    lines = [f"{root}: against the last commit. {why(root, chapters)}", ""]
     for change in sorted(said, key=lambda c: c.kind):
         lines += [
             f"{change.kind} of {change.place}",
