@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 SHARED := -n $(TEST_JOBS) --dist loadfile
 NOTEBOOK ?= book
 # What `make elsewhere` sets MKL_CBWR to: which of its paths MKL takes, and so how products are rounded.
-AS ?= COMPATIBLE
+MKL ?= COMPATIBLE
 NBTEST := $(NBVAL) --nbval-current-env --nbval-cell-timeout 1800
 
 .PHONY: help setup book restore html pdf strict offline links linkcheck test unit nbtest colab weekly elsewhere browser run lint format lock dist clean distclean
@@ -104,7 +104,7 @@ weekly: html ## minutes: what `make test` leaves to once a week: every chapter a
 	$(PYTEST) $(SHARED) -m weekly tests
 
 elsewhere: setup ## minutes: make book and make test in a copy as another processor would; says what differs from the commit
-	bash scripts/elsewhere.sh $(VENV) $(AS)
+	bash scripts/elsewhere.sh $(VENV) $(MKL)
 
 browser: html ## minutes: every page and every view of the explorer in headless Chromium, with the network blocked
 	$(PYTEST) $(SHARED) -m "browser and not weekly" tests

@@ -651,7 +651,7 @@ value = facts[chosen].value
 viz.line_by_size(sizes, {"one latent": fact_best[:, chosen], "several": [max(t) for t in teams.values()],
                          "one member": [alone] * len(sizes), "several, by lot": list(lots.values())},
                  controls=["one member", "several, by lot"],
-                 title=f"{value}: from one latent to many", y="F1 as a detector of the class", height=360,
+                 title="From one latent to many", y="F1 as a detector of the class", height=360,
                  colors={"one latent": viz.TRUTH, "several": viz.TRUTH},
                  alt=f"F1 for {value} of the best latent and of the best group of latents, by size.")  # fmt: skip
 
@@ -709,7 +709,7 @@ for n in shown:
     tree[n], before = parts_of(n, before)
 
 # %% tags=["hide-input"]
-viz.splitting_tree(tree, title=f"{value} comes apart",
+viz.splitting_tree(tree, title="One latent comes apart",
                    alt=f"Tree of the latents about {value} at growing dictionary sizes, named by what they detect.")  # fmt: skip
 
 # %% tags=["remove-input"]

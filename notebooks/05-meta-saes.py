@@ -423,11 +423,11 @@ for m in decompose(meta, own[city], base).meta_latents.tolist():
     sides |= {m: both} if names[m].beyond_chance and min(both) else {}
 mixed = max(sides, key=lambda m: min(sides[m]), default=None)
 most_mixed = (
-    ""
-    if mixed is None
-    else f" (most mixed: *{names[mixed].fact}*, {sides[mixed][0]} people and {sides[mixed][1]} cities)"
+    "none" if mixed is None else f"{names[mixed].fact} most, by {sides[mixed][0]} people and {sides[mixed][1]} cities"
 )
-joined = f"A part may join the two kinds: named parts shown that latents of people use too: {len(sides)}{most_mixed}."
+joined = (
+    f"A part may join the two kinds: named parts shown that latents of people use too: {len(sides)}, *{most_mixed}*."
+)
 viz.say(f"**Figure 5.3.** The same for a city. {lacking(city)} {joined}")
 
 # %% [markdown]
@@ -626,7 +626,7 @@ for m, tag, value in zip(shown, tags, values.T):
     hits, lit_up = hits + true, lit_up + len(found) * names[m].beyond_chance
 viz.say(f"""**Figure 5.6.** A text of the world, coloured by our person's latent itself (the first entry) and by what the strongest (named, where there are) parts of our person's latent receive at each token (choose one in the row above the text). Only entity names can be coloured, because the
 base SAE was trained on entity mentions. If the name of a part is right, the *other* names that light up have the fact. Here names of parts are right {hits} times of
-{lit_up}{f" ({'; '.join(told)})" if told else ""}. One document proves little, and the next chapter counts over all entities.""")
+{lit_up}: *{"; ".join(told) or "no other name lights up"}*. One document proves little, and the next chapter counts over all entities.""")
 
 # %% [markdown]
 # ## Where nobody knows the truth
@@ -836,8 +836,8 @@ both = int(mine[part]), int(mine[resists])
 solution = exercises.check_least_composed(both, mine, directions[mine], rebuilt[mine], W_dec)
 assert solution
 display(solution)
-viz.say(f"""Nearest to being a part itself: the latent of {owner[both[0]]}, cosine {is_part[part]:.2f} with one
-meta-latent. Most resistant: the latent of {owner[both[1]]}, with {residual[both[1]]:.2f} of its length left
+viz.say(f"""Nearest to being a part itself: the latent of *{owner[both[0]]}*, cosine {is_part[part]:.2f} with one
+meta-latent. Most resistant: the latent of *{owner[both[1]]}*, with {residual[both[1]]:.2f} of its length left
 over and {int(uses[both[1]].sum())} active meta-latents. Neither is shown to be an atom. The first is one part
 *of this list*, and a longer list might split it (a meta-latent may simply have been spent on one entity). The second may
 have parts that are too rare to earn a place among {meta.n_latents}. A failure to decompose is a fact about the

@@ -10,6 +10,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv=$(realpath "${1:-.venv}")
 export MKL_CBWR="${2:-COMPATIBLE}"
+case "$MKL_CBWR" in
+  COMPATIBLE | SSE2 | SSE4_1 | SSE4_2 | AVX | AVX2 | AVX512) ;; # MKL takes no notice of another word
+  *) echo "MKL has no path named $MKL_CBWR: take COMPATIBLE, SSE4_2, AVX2 or AVX512" >&2; exit 2 ;;
+esac
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 copy="$scratch/canonlib"

@@ -75,9 +75,12 @@ def test_who_lacks_the_fact_of_a_shared_part_is_said() -> None:
     assert not fact_holds(None, "Mozart")
     told = misfits(parts)
     assert told.startswith("Of the 2 shown on the right of a named part, 1 lack the fact")
-    assert told.endswith("(country=Germany does not hold of Mozart (90% of this part's users have it)).")
+    assert told.endswith(": *country=Germany does not hold of Mozart (90% of this part's users have it)*.")
     everyone = [part for part in parts if part.name.meta_latent == 0]
-    assert misfits(everyone) == "Of the 1 shown on the right of a named part, 0 lack the fact that it is named after."
+    assert (
+        misfits(everyone)
+        == "Of the 1 shown on the right of a named part, 0 lack the fact that it is named after: *none*."
+    )
     unnamed = entity_parts("Einstein", planted(), ROWS, [name(i, "x=y", 0.3) for i in range(3)], LATENTS)
     assert misfits(unnamed).startswith("Of the 0 shown")
 

@@ -18,7 +18,7 @@ PLOTLY = "application/vnd.plotly.v1+json"
 NUMBER = re.compile(r"(?<![A-Za-z_])[+−-]?\d[\d,]*(?:\.\d+)?")
 _NAMED = re.compile(r"`[^`]+`|(?<!\*)\*[^*\n]+\*(?!\*)|\b\w+=\w+")
 """Names that data chose, as prose writes them: in italics or as code, and facts such as ``currency=Yen``."""
-_SENTENCE = re.compile(r"(?<=[.!?:;])\s+")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,9 @@ def _words(output: Mapping[str, Any]) -> str:
 
 
 def _titles(outputs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Titles and alternative texts of the figures, in order."""
-    found = []
-    for output in outputs:
-        layout = output.get("data", {}).get(PLOTLY, {}).get("layout", {})
-        title = layout.get("title") or {}
-        found += [title if isinstance(title, str) else title.get("text"), (layout.get("meta") or {}).get("alt")]
-    return [text for text in found if text]
+    """Titles of the figures, in order. (Alternative texts describe what is drawn: they are data, as that is.)"""
+    titles = (output.get("data", {}).get(PLOTLY, {}).get("layout", {}).get("title") or {} for output in outputs)
+    return [text for title in titles if (text := title if isinstance(title, str) else title.get("text"))]
 
 
 def _pairs(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[str, str]]:

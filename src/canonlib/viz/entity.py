@@ -77,10 +77,8 @@ def misfits(parts: Sequence[Sharing]) -> str:
         if lacking:
             lines.append(f"{part.name.fact} does not hold of {_listed(lacking)} ({part.name.precision:.0%} of this part's users "
                          "have it)")  # fmt: skip
-    which = f" ({'; '.join(lines)})" if lines else ""
-    return (
-        f"Of the {n_shown} shown on the right of a named part, {n_lacking} lack the fact that it is named after{which}."
-    )
+    which = "; ".join(lines) or "none"  # in italics, as names that data chose are
+    return f"Of the {n_shown} shown on the right of a named part, {n_lacking} lack the fact that it is named after: *{which}*."
 
 
 def fact_holds(fact: str | None, entity: str) -> bool:
