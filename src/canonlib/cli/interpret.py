@@ -56,11 +56,8 @@ def interpret_command(
 
     from canonlib.judge import Endpoint, Judge, Prices, estimate, interpret
     from canonlib.store import write_json
-    from canonlib.store.files import require_writable
 
-    if out is not None:
-        require_writable("--out", out)  # before the requests are paid for
-    require_writable("--cache", cache or default_cache(), folder=True)
+    _require_places(out, cache or default_cache())
     console, prices = Console(), Prices(price_in, price_out)
     endpoint = Endpoint(base_url, model, key_env, temperature, max_tokens, timeout, retries)
     judge = Judge(endpoint, cache or default_cache())
@@ -76,6 +73,15 @@ def interpret_command(
     if out is not None:
         write_json(out, [row.to_json() for row in found])
     console.print(as_table(found))
+
+
+def _require_places(out: Path | None, cache: Path) -> None:
+    """Raise ``ConfigError`` for a place that cannot be written to, before the requests are paid for."""
+    from canonlib.store.files import require_writable
+
+    if out is not None:
+        require_writable("--out", out)
+    require_writable("--cache", cache, folder=True)
 
 
 def default_cache() -> Path:
