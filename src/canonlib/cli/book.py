@@ -62,7 +62,10 @@ def run_notebooks(
       canonlib notebooks 3 -p seed 1          chapter 3 with another seed
     """
     from canonlib.book.runner import NotebookError, run_chapters
+    from canonlib.store.files import require_writable
 
+    if out is not None:
+        require_writable("--out", out, folder=True)
     try:
         done = run_chapters(chapters or [], _pairs(parameter or []), out, jobs=jobs)
     except NotebookError as error:
@@ -89,7 +92,10 @@ def pdf_command(
     """
     from canonlib.book.pdf import print_book
     from canonlib.book.runner import repository_root
+    from canonlib.store.files import require_writable
 
+    if out is not None:
+        require_writable("--out", out)
     done = print_book(repository_root(), out)
     megabytes = done.path.stat().st_size / 1e6
     typer.echo(f"{done.path}  {megabytes:.1f} MB, {done.figures} figures, {done.formulas} formulas")
