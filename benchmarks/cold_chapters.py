@@ -11,6 +11,7 @@ kernel has held, without the processes that train SAEs beside it. One JSON file 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from typing import Any
 import jupytext
 import torch
 from nbclient import NotebookClient
-from train_report import write_result
+from train_report import RESULTS, write_result
 
 from canonlib.book.kernel import own_kernel, peak_memory
 from canonlib.book.runner import find_chapters, repository_root
@@ -46,12 +47,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chapters", nargs="*", default=CHAPTERS, help="number or name (default: all)")
     args = parser.parse_args()
-    found = {}
+    results = RESULTS / "cold-chapters.json"
+    # Chapters that are not asked for keep what was measured of them.
+    found = json.loads(results.read_text())["chapters"] if results.is_file() else {}
     for source in find_chapters(repository_root(), args.chapters):
         with tempfile.TemporaryDirectory() as folder:
             found[source.stem] = {name: run(source, Path(folder)) for name in ("empty", "filled")}
         print(source.stem, found[source.stem], file=sys.stderr, flush=True)
-    write_result("cold-chapters", "cold-chapters", torch.get_num_threads(), {"chapters": found})
+    write_result("cold-chapters", "cold-chapters", torch.get_num_threads(), {"chapters": dict(sorted(found.items()))})
 
 
 if __name__ == "__main__":
