@@ -15,7 +15,7 @@
 #
 # > **What you will be able to say at the end.** Which latents of a larger SAE tell the smaller one something new, how to find out without trying them one by one, and why a good latent can make an SAE worse.
 # >
-# > **Time.** 25 minutes to read, a quarter of a minute to run once the SAEs of [chapter 2](02-training.ipynb) are there, and a minute more the first time.
+# > **Time.** 25 minutes to read, a quarter of a minute to run once its SAEs are in the store, and some four minutes the first time.
 # >
 # > **Hardware.** Two CPU cores, no GPU, 4 GB of memory.
 # >
