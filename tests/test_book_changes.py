@@ -203,7 +203,7 @@ def test_without_a_commit_there_is_one_line(
     (tmp_path / "_toc.yml").write_text("")
     monkeypatch.chdir(tmp_path)
     for what in ("summary", "report", "restore"):
-        assert committed.main([what]) == 2
+        assert committed.main([what]) == (0 if what == "summary" else 2)  # without git, make book ends well
         assert "no git commit" in capsys.readouterr().err
     with pytest.raises(ConfigError):
         committed.compare(tmp_path)

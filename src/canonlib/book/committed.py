@@ -133,7 +133,7 @@ def restore(root: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``summary``, ``report`` (1 when something is said otherwise) or ``restore``; 2 where there is no commit."""
+    """``summary``, ``report`` (1 when something is said otherwise) or ``restore``; 2 for these two where there is no commit."""
     parser = argparse.ArgumentParser(prog="python -m canonlib.book.committed", description=__doc__)
     parser.add_argument("what", choices=("summary", "report", "restore"))
     what, root = parser.parse_args(arguments).what, repository_root()
@@ -141,8 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines, faults = (summary(root), 0) if what == "summary" else report(root) if what == "report" else (
             [f"restored {name}" for name in restore(root)] or ["Nothing to restore."], 0)  # fmt: skip
     except CanonlibError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+        sys.stderr.write(f"{'note' if what == 'summary' else 'error'}: {error}\n")
+        return 0 if what == "summary" else 2  # the book is made all the same
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 1 if faults else 0
 
