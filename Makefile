@@ -58,6 +58,7 @@ book: setup ## minutes: compute what the store lacks, run every chapter, write t
 	$(BIN)/canonlib notebooks
 	$(BIN)/canonlib explore book/explorer/data --data-only
 	$(BIN)/canonlib claims --write
+	$(BIN)/python -m canonlib.book.accepted
 	$(JB) book/
 	@$(BIN)/python -m canonlib.book.committed summary
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from canonlib.errors import ConfigError, CorruptArtefactError, StoreError
+from canonlib.errors import ConfigError
 from canonlib.meta import (
     MetaConfig,
     MetaReport,
@@ -164,10 +164,10 @@ def test_a_broken_folder_is_named(meta: MetaSAE, tmp_path: Path) -> None:
     folder = meta.save(tmp_path / "meta")
     content = json.loads((folder / "meta.json").read_text())
     (folder / "meta.json").write_text(json.dumps({"config": {}, "report": content["report"]}))
-    with pytest.raises(CorruptArtefactError, match="MetaConfig lacks n_latents"):
+    with pytest.raises(ConfigError, match="MetaConfig lacks n_latents"):
         MetaSAE.load(folder)
     (folder / "meta.json").unlink()
-    with pytest.raises(StoreError, match=r"meta\.json missing"):
+    with pytest.raises(ConfigError, match=r"meta\.json missing"):
         MetaSAE.load(folder)
 
 

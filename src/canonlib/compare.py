@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from canonlib.errors import ConfigError, require_positive
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.space import require_one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 2048
 """Rows in one block."""
+_ONE_SPACE = "Give W_dec of each to compare them all the same, or"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,18 +30,24 @@ class Neighbours:
 
 
 @torch.no_grad()
+@takes(sae=Need.DIRECTIONS)
 def decoder_directions(sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
     """Decoder rows of an SAE, or the rows of a matrix ``[n_latents, d_model]``, scaled to unit length.
 
     Decoder norms carry no direction, and SAEs differ in whether theirs are folded, so every comparison starts here
     (SAELens issues 463 and 544). Norms are taken in float64; the dtype is kept, half precisions become float32.
-    Raises ``ConfigError`` naming the rows that are zero or not finite, which have no direction.
+    Raises ``ConfigError`` naming the rows that are zero or not finite, which have no direction, and for an SAE that has
+    none in the space it reads, or is damaged (see ``canonlib.sae.dictionary``).
 
     >>> decoder_directions(torch.tensor([[3.0, 4.0], [0.0, 2.0]]))
     tensor([[0.6000, 0.8000],
             [0.0000, 1.0000]])
     """
-    rows = (sae if isinstance(sae, torch.Tensor) else sae.W_dec).detach()
+    return _unit(sae)
+
+
+def _unit(sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
+    rows = torch.as_tensor(getattr(sae, "W_dec", sae)).detach()
     if rows.ndim != 2 or rows.shape[0] == 0:
         raise ConfigError(f"decoder rows must be a matrix [n_latents, d_model], got shape {list(rows.shape)}.")
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
@@ -65,7 +74,8 @@ def _similarity(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def _comparable(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Unit rows of both, in one dtype on one device."""
-    unit_a, unit_b = decoder_directions(a), decoder_directions(b)
+    require_one_space(a, b, ("first SAE", "second SAE"), _ONE_SPACE)
+    unit_a, unit_b = _unit(a), _unit(b)
     if unit_a.shape[1] != unit_b.shape[1]:
         raise ConfigError(
             f"the dictionaries have d_model {unit_a.shape[1]} and {unit_b.shape[1]}: directions can be compared only "
@@ -76,13 +86,15 @@ def _comparable(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor) -> tuple
 
 
 @torch.no_grad()
+@takes(a=Need.DIRECTIONS, b=Need.DIRECTIONS)
 def nearest(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, k: int = 1, block: int = _BLOCK) -> Neighbours:
     """The ``k`` directions of ``b`` nearest to each direction of ``a``, by cosine.
 
     ``a`` and ``b`` are SAEs or matrices ``[n_latents, d_model]``; rows are normalised first. Beside unit copies of both
     dictionaries and the answer, memory holds one ``block`` × ``block`` matrix of cosines (16 MiB in float32 at 2,048),
     never the whole of it. Among equal cosines any may be listed. Raises ``ConfigError`` for dictionaries of different
-    ``d_model``, ``k`` above the size of ``b``, or ``k`` or ``block`` below 1.
+    ``d_model``, SAEs of different models or hook points (see ``canonlib.sae.space``), ``k`` above the size of ``b``, or
+    ``k`` or ``block`` below 1.
 
     >>> found = nearest(torch.eye(3), torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 1.0]]))
     >>> found.index[:, 0].tolist()
@@ -116,6 +128,7 @@ def _nearest_rows(rows: torch.Tensor, unit_b: torch.Tensor, k: int, block: int) 
     return Neighbours(best.cosine.clamp(-1.0, 1.0), best.index)  # rounding can pass 1 by a few ulps
 
 
+@takes(a=Need.DIRECTIONS, b=Need.DIRECTIONS)
 def max_cosine(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, block: int = _BLOCK) -> torch.Tensor:
     """Cosine of each direction of ``a`` with the nearest direction of ``b``, ``[n_a]``; arguments and errors as in
     ``nearest``.
@@ -136,6 +149,7 @@ class Pairs:
 
 
 @torch.no_grad()
+@takes(a=Need.DIRECTIONS, b=Need.DIRECTIONS)
 def pairs_above(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, threshold: float, block: int = _BLOCK) -> Pairs:
     """All pairs of directions of ``a`` and ``b`` with a cosine of at least ``threshold``, by a, then b.
 
@@ -162,6 +176,7 @@ def pairs_above(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor, threshol
 
 
 @torch.no_grad()
+@takes(a=Need.DIRECTIONS, b=Need.DIRECTIONS)
 def shared_latents(a: SAE[Any], b: SAE[Any], threshold: float = 0.7) -> torch.Tensor:
     """Which latents of ``a`` have a partner in ``b``, bool ``[n_a]``: did two trainings find the same latents?
 

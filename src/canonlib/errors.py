@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import sys
+import warnings
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
@@ -55,6 +57,8 @@ def require_positive(field: str, value: object) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise ConfigError(f"{field} must be a whole number of at least 1, got {value!r}.")
+    if value >= 2**62:
+        raise ConfigError(f"{field} must be a whole number below {2**62}, got one of {len(str(value))} digits.")
     return value
 
 
@@ -77,6 +81,16 @@ def require_seed(field: str, value: object) -> int:
     return value
 
 
+def is_finite(value: object) -> bool:
+    """Whether ``value`` is a number, and one that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
 def require_finite(field: str, value: float, above: float | None = None, least: float | None = None) -> float:
     """Return ``value``, or raise ``ConfigError`` naming the field when it is NaN, infinite, or out of bounds.
 
@@ -86,7 +100,28 @@ def require_finite(field: str, value: float, above: float | None = None, least: 
     canonlib.errors.ConfigError: timeout must be a finite number above 0, got inf.
     """
     low = f" above {above:g}" if above is not None else f" of at least {least:g}" if least is not None else ""
-    good = isinstance(value, (int, float)) and math.isfinite(value)
+    good = is_finite(value)
     if not good or (above is not None and not value > above) or (least is not None and not value >= least):
         raise ConfigError(f"{field} must be a finite number{low}, got {value!r}.")
     return value
+
+
+_OURS = ("canonlib", "torch")
+"""Packages whose lines a note does not point at: PyTorch's decorators stand between ours."""
+
+
+def note(told: str, tell: Callable[[str], None] | None = None) -> None:
+    """Say what the reader should know and is no error: to ``tell``, or as a ``UserWarning`` of the line that called us.
+
+    >>> heard = []
+    >>> note("the second SAE does not say its model_name", heard.append)
+    >>> heard
+    ['the second SAE does not say its model_name']
+    """
+    if tell is not None:
+        tell(told)
+        return
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in _OURS:
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(told, UserWarning, stacklevel=depth)

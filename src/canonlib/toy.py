@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.errors import ConfigError, require_positive
+from canonlib.sae.needs import Need, takes
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -98,6 +99,7 @@ def planted_sae(truth: Planted, features: Iterable[int], bias: float = -0.5) -> 
     return sae
 
 
+@takes(sae=Need.DIRECTIONS)
 def recovery(truth: Planted, sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
     """Cosine of each true feature with the decoder direction nearest to it, ``[n_features]``; 1 is recovered.
 

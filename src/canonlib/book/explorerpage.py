@@ -26,7 +26,7 @@ def read_manifest(book: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         found: dict[str, Any] = json.loads(text[text.index(",") + 1 : text.rindex(")")])
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ConfigError(f"the explorer's data cannot be read ({path.name}: {exc}): {fix}") from exc
     return found
 

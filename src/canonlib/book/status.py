@@ -37,7 +37,7 @@ def read_records(book: Path) -> dict[str, dict[str, Any]]:
     again = "delete it and run `canonlib notebooks`, which writes it anew"
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path.name} is no JSON ({error}); {again}.") from error
     if not isinstance(records, dict):
         raise ConfigError(f"{path.name} must hold one record per chapter, got {records!r:.60}; {again}.")

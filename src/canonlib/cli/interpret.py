@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,21 +109,16 @@ def _cases(meta: Path | None, sae: Path | None, contexts: Path | None, tier: str
 
 def _from_folders(meta: Path, sae: Path, contexts: Path) -> tuple[torch.Tensor, list[list[str]]]:
     """What ``build_cases`` takes."""
-    from sae_lens import SAE
-
     from canonlib.errors import ConfigError
     from canonlib.meta import MetaSAE, meta_activations
+    from canonlib.sae.io import open_sae
+    from canonlib.store.reading import read_json
 
-    try:
-        texts = json.loads(contexts.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise ConfigError(f"--contexts {contexts} cannot be read as JSON ({exc}).") from exc
+    texts = read_json(contexts, f"--contexts {contexts}", kind=list)
     listed = isinstance(texts, list) and all(isinstance(t, list) and all(isinstance(s, str) for s in t) for t in texts)
     if not listed:
         raise ConfigError(f"--contexts {contexts} must hold a list with, for each latent, a list of texts.")
-    if not (sae / "cfg.json").is_file():
-        raise ConfigError(f"--sae {sae} holds no SAE (cfg.json missing).")
-    return meta_activations(MetaSAE.load(meta), SAE.load_from_disk(sae)), texts
+    return meta_activations(MetaSAE.load(meta, called="--meta"), open_sae(sae, called="--sae")), texts
 
 
 def _from_tier(name: str) -> tuple[torch.Tensor, list[list[str]], list[int]]:

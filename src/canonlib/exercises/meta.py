@@ -9,6 +9,7 @@ import torch
 
 from canonlib.compare import decoder_directions, nearest
 from canonlib.exercises.feedback import Feedback, check_number, check_tensor
+from canonlib.sae.needs import Need, takes
 
 if TYPE_CHECKING:
     from canonlib.meta import MetaName, MetaSAE
@@ -17,6 +18,7 @@ __all__ = ["check_held_out", "check_least_composed", "check_meta_activations", "
 
 
 @torch.no_grad()
+@takes(meta=Need.SUM)
 def check_meta_activations(answer: Any, meta: MetaSAE, row: torch.Tensor) -> Feedback:
     """The activations of all meta-latents, ``[n_meta]``, on one decoder row ``[d_model]`` of any length.
 
@@ -91,6 +93,7 @@ def check_least_composed(
 
 
 @torch.no_grad()
+@takes(meta=Need.SUM)
 def check_held_out(answer: Any, meta: MetaSAE, seen: torch.Tensor, unseen: torch.Tensor) -> Feedback:
     """The variance that a meta-SAE explains of decoder rows it was not trained on, as a share of 1.
 

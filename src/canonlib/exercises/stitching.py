@@ -10,6 +10,7 @@ import torch
 from canonlib.errors import ConfigError
 from canonlib.exercises.feedback import WAITING, Feedback, check_tensor
 from canonlib.exercises.inputs import require_above_zero
+from canonlib.sae.needs import Need, takes
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -21,6 +22,7 @@ _WORDS = ("novel", "reconstruction", "silent")
 
 
 @torch.no_grad()
+@takes(large=Need.DIRECTIONS, small=Need.DIRECTIONS)
 def check_max_cosine(answer: Any, large: SAE[Any], small: SAE[Any]) -> Feedback:
     """The max cosine of each latent of ``large`` with the decoder directions of ``small``, ``[n_large]``."""
     a, b = large.W_dec.double(), small.W_dec.double()

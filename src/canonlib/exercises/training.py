@@ -10,6 +10,7 @@ import torch
 from canonlib.errors import ConfigError, require_positive
 from canonlib.exercises.feedback import Feedback, check_number
 from canonlib.exercises.inputs import require_above_zero
+from canonlib.sae.needs import Need, takes
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -18,6 +19,7 @@ __all__ = ["check_fvu", "check_members_needed", "check_rescaling", "check_shrunk
 
 
 @torch.no_grad()
+@takes(sae=Need.ACTIVATIONS)
 def check_fvu(answer: Any, sae: SAE[Any], activations: torch.Tensor) -> Feedback:
     """The fraction of variance that ``sae`` leaves unexplained on ``activations`` ``[n_tokens, d_model]``."""
     x = activations.double()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.errors import ConfigError
+from canonlib.sae.needs import Need, takes
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -50,6 +51,7 @@ class Firings:
 
 
 @torch.no_grad()
+@takes(sae=Need.ACTIVATIONS)
 def firings(sae: SAE[Any], activations: torch.Tensor, progress: bool = False) -> Firings:
     """Where the latents of ``sae`` fire on ``activations`` ``[n_tokens, d_model]``, a column for each.
 
@@ -58,13 +60,13 @@ def firings(sae: SAE[Any], activations: torch.Tensor, progress: bool = False) ->
     from tqdm.auto import tqdm
 
     from canonlib.sae.entries import positions
-    from canonlib.sae.streaming import blocks, require_activations
+    from canonlib.sae.streaming import blocks, encoded, require_activations
 
     n_tokens, n_latents = require_activations(activations, int(sae.cfg.d_in)), int(sae.cfg.d_sae)
     found, start = [], 0
     bar = tqdm(total=n_tokens, desc="firings", unit="token", unit_scale=True, disable=not progress)
     for block in blocks(activations, max(1, _ELEMENTS // n_latents)):
-        latents = sae.encode(block)
+        latents = encoded(sae, block)
         flat = positions(latents > 0)
         found.append((flat % n_latents, flat // n_latents + start, latents.reshape(-1)[flat].float()))
         start += len(block)

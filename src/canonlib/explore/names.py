@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from canonlib.errors import ConfigError
+from canonlib.store.reading import read_json
 
 OBJECT = '{"12": "a name"}'
 
@@ -23,7 +23,7 @@ def latent_names(path: Path, n: int) -> list[str]:
 
     Raises ``ConfigError``, naming ``--names``, for a file that cannot be read and for numbers that no latent has.
     """
-    told = _json(path, "--names")
+    told = read_json(path, f"--names {path}", kind=None)
     if isinstance(told, list):
         raise ConfigError(
             f"--names {path} holds a list, as `canonlib interpret --out` writes it of meta-latents: give it to "
@@ -38,7 +38,7 @@ def meta_names(path: Path, n: int) -> Names:
     The latter has a score, the accuracy of each explanation. Raises ``ConfigError``, naming ``--meta-names``, for a
     file that cannot be read, rows that are neither, and numbers that no meta-latent has.
     """
-    told = _json(path, "--meta-names")
+    told = read_json(path, f"--meta-names {path}", kind=None)
     if not isinstance(told, list):
         return Names(_numbered(told, path, n, "--meta-names"), [None] * n)
     rows = {_place(row, i, path): row for i, row in enumerate(told)}
@@ -60,13 +60,6 @@ def _place(row: Any, i: int, path: Path) -> int:
             f"--out` wrote, or an object such as {OBJECT}."
         )
     return number
-
-
-def _json(path: Path, option: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as exc:
-        raise ConfigError(f"{option} {path} cannot be read as JSON ({exc}).") from exc
 
 
 def _numbered(told: Any, path: Path, n: int, option: str) -> list[str]:

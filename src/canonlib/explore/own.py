@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from canonlib.errors import ConfigError, StoreError
+from canonlib.errors import ConfigError
 from canonlib.explore import names as named
 from canonlib.explore.reading import context_for, open_model, read_documents, read_texts, require_hook
 from canonlib.explore.subject import Smaller, Subject, seeded_start
+from canonlib.meta.model import MetaSAE
+from canonlib.sae.dictionary import Need
+from canonlib.sae.io import open_sae
+from canonlib.sae.space import require_one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
-
-    from canonlib.meta import MetaSAE
 
 FAR_BELOW = 0.1
 """Share of the variance that a meta-SAE may explain less of, on these directions, than its report says."""
@@ -39,9 +41,10 @@ def own_subject(
     for option, value in given.items():
         if value is not None and texts is None:
             raise ConfigError(f"{option} says how texts are read: give --texts too, or leave it out.")
-    base, opened = _open_sae(sae, "--sae"), _open_meta(meta)
+    need = Need.DIRECTIONS if texts is None else Need.SUM
+    base, opened = open_sae(sae, called="--sae", need=need, tell=tell), MetaSAE.load(meta, called="--meta")
     n = int(base.cfg.d_sae)
-    others = sorted((_open_smaller(folder, n) for folder in smaller), key=lambda s: int(s.cfg.d_sae))
+    others = sorted((_open_smaller(folder, base, tell) for folder in smaller), key=lambda s: int(s.cfg.d_sae))
     _require_width(base, opened)
     called = named.latent_names(names, n) if names else []
     parts = named.meta_names(meta_names, opened.n_latents) if meta_names else None
@@ -65,35 +68,11 @@ def own_subject(
     )  # fmt: skip
 
 
-def _open_sae(folder: Path, option: str) -> SAE[Any]:
-    from sae_lens import SAE
-    from safetensors import SafetensorError
-
-    if not (folder / "cfg.json").is_file():
-        raise ConfigError(f"{option} {folder} holds no SAE (cfg.json missing): give a folder that SAELens has saved.")
-    try:
-        sae: SAE[Any] = SAE.load_from_disk(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as exc:
-        raise ConfigError(f"{option} {folder} cannot be opened by SAELens ({exc}).") from exc
-    sae.eval()
-    return sae.requires_grad_(False)
-
-
-def _open_meta(folder: Path) -> MetaSAE:
-    from canonlib.meta import MetaSAE
-
-    try:
-        return MetaSAE.load(folder)
-    except StoreError as exc:
-        raise ConfigError(f"--meta: {exc}") from exc
-    except (OSError, ValueError, RuntimeError) as exc:
-        raise ConfigError(f"--meta {folder} cannot be opened ({exc}).") from exc
-
-
-def _open_smaller(folder: Path, n: int) -> SAE[Any]:
-    sae = _open_sae(folder, "--smaller")
+def _open_smaller(folder: Path, base: SAE[Any], tell: Callable[[str], None]) -> SAE[Any]:
+    sae, n = open_sae(folder, called="--smaller", tell=tell), int(base.cfg.d_sae)
     if int(sae.cfg.d_sae) >= n:
         raise ConfigError(f"--smaller {folder} has {int(sae.cfg.d_sae):,} latents, and --sae {n:,}: give smaller ones.")
+    require_one_space(sae, base, (f"--smaller {folder}", "--sae"), "To show them side by side,", tell)
     return sae
 
 

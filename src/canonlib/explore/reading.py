@@ -11,6 +11,7 @@ import torch
 
 from canonlib.errors import ConfigError, ModelError, require_positive, unknown
 from canonlib.explore.subject import Texts
+from canonlib.store.reading import read_text
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -28,12 +29,7 @@ def read_documents(path: Path) -> list[str]:
 
     Raises ``ConfigError``, naming ``--texts`` and the line that cannot be read.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split(
-            "\n"
-        )  # not splitlines, to which some characters are lines' ends
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"--texts {path} cannot be read ({exc}).") from exc
+    lines = read_text(path, f"--texts {path}").split("\n")  # not splitlines, to which some characters are lines' ends
     found = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     jsonl = path.suffix == ".jsonl"
     texts = [_jsonl(line, number, path) if jsonl else line for number, line in found]

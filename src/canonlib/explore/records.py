@@ -22,6 +22,7 @@ import torch
 from canonlib.explore.firings import Context, Firings, contexts, firings, handed_on
 from canonlib.explore.near import classes, near, short
 from canonlib.explore.subject import Fit, Subject, raised_words
+from canonlib.sae.dictionary import output_lengths
 
 NEVER_FIRED, NO_DIRECTION = 1, 2
 """Why a latent has no parts."""
@@ -98,7 +99,7 @@ def latent_records(
 def meta_records(subject: Subject, found: Measured, vocabulary: Vocabulary, progress: bool = False) -> Iterator[Record]:
     """A record for each meta-latent, in order."""
     directions = subject.meta.sae.W_dec.detach().float()
-    lengths = _rows(subject).norm(dim=1, keepdim=True)
+    lengths = output_lengths(subject.sae).float()[:, None]
     fired = None if found.fired is None else handed_on(found.fired, lengths * found.shares, progress)
     texts = _texts(subject, fired, vocabulary)
     nearby = near(subject, directions, progress)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.errors import ConfigError
+from canonlib.sae.dictionary import Need, require_dictionary
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -146,6 +147,11 @@ class Subject:
     """Latents offered on the first view."""
 
     def __post_init__(self) -> None:
+        read = Need.DIRECTIONS if self.texts is None else Need.SUM
+        require_dictionary(self.sae, read)
+        require_dictionary(self.meta.sae, Need.SUM, "meta-SAE")
+        for smaller in self.smaller:
+            require_dictionary(smaller.sae, Need.DIRECTIONS, f"smaller SAE {smaller.label}")
         d = int(self.sae.cfg.d_in)
         widths = {"the meta-SAE": int(self.meta.sae.cfg.d_in)}
         widths |= {f"smaller SAE {s.label}": int(s.sae.cfg.d_in) for s in self.smaller}

@@ -15,6 +15,8 @@ import torch
 from canonlib.compare import pairs_above
 from canonlib.errors import ConfigError
 from canonlib.meta.model import MetaSAE, meta_activations, unit_rows
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.space import require_one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -44,15 +46,17 @@ class Overlap:
         return 2 * self.n_common / max(self.n_edges + self.n_near, 1)
 
 
+@takes(meta=Need.SUM, directions=Need.DIRECTIONS, smaller=Need.DIRECTIONS)
 def shared_part_overlap(
     meta: MetaSAE, directions: SAE[Any] | torch.Tensor, smaller: SAE[Any] | torch.Tensor
 ) -> Overlap:
     """Edges common to "shares a meta-latent" and "near the same latent of ``smaller``", at equal numbers of edges.
 
     ``directions`` ``[n_latents, d_model]`` are the latents that are joined. Both graphs are kept as sparse matrices:
-    the memory is that of the edges. Raises ``ConfigError`` for another d_model and when no two latents share a
+    the memory is that of the edges. Raises ``ConfigError`` for another d_model, model or hook point, and when no two latents share a
     meta-latent.
     """
+    require_one_space(smaller, directions, ("smaller SAE", "SAE"))
     rows = unit_rows(directions, int(meta.sae.cfg.d_in))
     shared = _joined(_sparse((meta_activations(meta, rows) > 0).nonzero(), len(rows), meta.n_latents))
     if shared.nnz == 0:

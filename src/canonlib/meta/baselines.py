@@ -18,6 +18,8 @@ import torch.nn.functional as F
 
 from canonlib.errors import ConfigError, require_positive
 from canonlib.meta.model import unit_rows
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.space import require_one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -41,6 +43,7 @@ class Pursuit:
         return self.coefficients > 0
 
 
+@takes(directions=Need.DIRECTIONS, parts=Need.DIRECTIONS)
 def pursue(
     directions: SAE[Any] | torch.Tensor, parts: SAE[Any] | torch.Tensor, k: int, mean: torch.Tensor | None = None
 ) -> Pursuit:
@@ -49,7 +52,7 @@ def pursue(
     Rows and parts are scaled to unit length. Parts are chosen one at a time, the one whose product with what is left is
     highest, and all coefficients are fitted anew each time, none below zero; a row is done when no product is above
     zero. ``mean`` ``[d_model]`` is that of ``directions`` unless given (give the training rows' for rows held out).
-    Raises ``ConfigError`` for another d_model, and for ``k`` below 1 or above the number of parts or of dimensions.
+    Raises ``ConfigError`` for another d_model, model or hook point, and for ``k`` below 1 or above the number of parts or of dimensions.
 
     >>> parts = torch.eye(16)[:6]
     >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
@@ -58,6 +61,7 @@ def pursue(
     ([2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], 1.0)
     """
     require_positive("k", k)
+    require_one_space(directions, parts, ("SAE of the directions", "SAE of the parts"))
     rows = unit_rows(directions).double().cpu()
     atoms = unit_rows(parts, rows.shape[1]).double().cpu()
     if k > min(atoms.shape):
@@ -87,6 +91,7 @@ def _pursue_block(rows: torch.Tensor, atoms: torch.Tensor, k: int) -> torch.Tens
     return torch.zeros(len(rows), len(atoms), dtype=rows.dtype).scatter_add_(1, chosen, fitted)
 
 
+@takes(directions=Need.DIRECTIONS)
 def principal_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
     """The first n/2 principal components of the unit rows and their opposites, ``[n, d_model]``.
 
@@ -104,6 +109,7 @@ def principal_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) 
     return torch.cat([half, -half])
 
 
+@takes(directions=Need.DIRECTIONS)
 def cluster_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
     """Directions ``[n, d_model]`` from the mean to the centres of ``n`` clusters: scikit-learn's k-means on unit rows.
 
@@ -125,6 +131,7 @@ def cluster_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) ->
     return F.normalize(away, dim=1).float()
 
 
+@takes(directions=Need.DIRECTIONS)
 def drawn_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) -> torch.Tensor:
     """``n`` of the unit rows themselves, drawn without replacement and taken from the mean, ``[n, d_model]``.
 
@@ -147,6 +154,7 @@ LISTS: dict[str, Callable[..., torch.Tensor]] = {
 """Lists made of the directions themselves, by name: each takes (directions, n, seed)."""
 
 
+@takes(directions=Need.DIRECTIONS)
 def attribute_parts(directions: SAE[Any] | torch.Tensor, holds: torch.Tensor, ridge: float = 1.0) -> torch.Tensor:
     """The direction that each attribute value adds to a decoder direction, ``[n_facts, d_model]``: an oracle's list.
 

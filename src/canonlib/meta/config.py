@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from canonlib.errors import ConfigError, require_positive, unknown
+from canonlib.errors import ConfigError, is_finite, require_finite, require_positive, unknown
 
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+DRIFT = 0.05
+"""Relative distance of L0 from k above which the threshold is calibrated anew."""
+LOSS_POINTS = 20
+"""Points of the loss curve."""
 Init = Literal["data", "random"]
 INITS: tuple[str, ...] = ("data", "random")
 Sampling = Literal["epochs", "replacement"]
@@ -68,7 +74,7 @@ class MetaConfig:
             _require_number(field, getattr(self, field), above=0.0)
         for field in ("decay", "beta2"):
             value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+            if not is_finite(value) or not 0 <= value < 1:
                 raise ConfigError(f"{field} must be a number from 0 to below 1, got {value!r}.")
         if self.aux_coefficient != 0:
             _require_number("aux_coefficient", self.aux_coefficient, above=0.0)
@@ -129,13 +135,24 @@ class MetaReport:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> MetaReport:
-        """The inverse of ``to_json``; ``ConfigError`` for a field that is unknown or lacking."""
+        """The inverse of ``to_json``; ``ConfigError`` for a field that is unknown, lacking or out of its range."""
         known = _checked(cls, values)
+        for field in ("l0", "trained_l0", "threshold", "trained_threshold", "dead_fraction"):
+            require_finite(field, known[field], least=0)
+        require_finite("variance_explained", known["variance_explained"])
+        for field in ("variance_explained", "dead_fraction"):
+            if known[field] > 1:
+                raise ConfigError(f"{field} must be at most 1, got {known[field]!r}.")
+        require_positive("n_directions", known["n_directions"])
+        if not isinstance(known["loss"], list):
+            raise ConfigError(f"loss must be a list, got a {type(known['loss']).__name__}.")
+        for value in known["loss"]:
+            require_finite("loss", value, least=0)
         return cls(**{**known, "loss": tuple(known["loss"])})
 
 
 def _require_number(field: str, value: object, above: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= above:
+    if not is_finite(value) or not isinstance(value, (int, float)) or value <= above:
         raise ConfigError(f"{field} must be a finite number above {above:g}, got {value!r}.")
 
 
@@ -151,3 +168,40 @@ def _checked(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
             f"{cls.__name__} lacks {', '.join(lacking)}: it was saved by another version; train it again."
         )
     return dict(values)
+
+
+def require_agreement(config: MetaConfig, report: MetaReport, sae: SAE[Any]) -> None:
+    """Raise ``ConfigError`` unless configuration, report and weights can be of one training, naming what cannot."""
+    n, rows = config.n_latents, report.n_directions
+    thresholds = getattr(sae, "threshold", None)
+    if thresholds is None:
+        raise ConfigError(
+            f"the weights are those of a {sae.cfg.architecture()!r} SAE: a meta-SAE is saved as 'jumprelu'."
+        )
+    if n != int(sae.cfg.d_sae):
+        raise ConfigError(f"n_latents is {n}, and the weights are of {int(sae.cfg.d_sae)} meta-latents.")
+    if not bool((thresholds == report.threshold).all()):
+        raise ConfigError(f"threshold is {report.threshold!r}, and the weights have {float(thresholds[0])!r}.")
+    lengths = sae.W_dec.detach().norm(dim=1)
+    if bool((lengths - 1).abs().max() > 1e-3):
+        raise ConfigError("the decoder rows of a meta-SAE have length 1, and these have not.")
+    if rows < n:
+        raise ConfigError(f"n_directions is {rows}, and a meta-SAE of {n} meta-latents takes at least as many.")
+    for field, value, of in (("l0", report.l0, rows), ("trained_l0", report.trained_l0, rows),
+                             ("dead_fraction", report.dead_fraction, n)):  # fmt: skip
+        if value > n or abs(value * of - round(value * of)) > 1e-6 * max(1.0, value * of):
+            raise ConfigError(f"{field} is {value!r}, which is no count over {of}.")
+    if len(report.loss) != min(LOSS_POINTS, config.steps):
+        raise ConfigError(f"loss has {len(report.loss)} points, and {config.steps} steps give another number.")
+    drifted = abs(report.trained_l0 - config.k) > DRIFT * config.k
+    if report.calibrated:
+        wanted = round(config.k * rows)  # fewer where fewer are above zero, or where some are tied
+        possible = (
+            drifted and (report.threshold == 0 or 0.9 * wanted <= report.l0 * rows) and report.l0 * rows < wanted + 0.5
+        )
+    else:
+        possible = report.l0 == report.trained_l0 and (not drifted or report.threshold == 0)
+    if not possible:
+        raise ConfigError(
+            f"k = {config.k:g}, l0 = {report.l0:g} and trained_l0 = {report.trained_l0:g} cannot be of one training."
+        )

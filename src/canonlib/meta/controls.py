@@ -10,6 +10,7 @@ from canonlib.errors import ConfigError
 from canonlib.meta.config import MetaConfig, MetaReport
 from canonlib.meta.model import MetaSAE, unit_rows
 from canonlib.meta.training import train_meta_sae
+from canonlib.sae.needs import Need, takes
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -18,6 +19,7 @@ _STREAM = 0x5EED_C0DE
 CONTROLS = ("untrained", "shuffled", "gaussian")
 
 
+@takes(directions=Need.DIRECTIONS)
 def random_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
     """As many directions as there are rows in ``directions`` ``[n_latents, d_model]``, uniform on the unit sphere.
 
@@ -32,6 +34,7 @@ def random_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.T
     return unit_rows(drawn).to(rows.device)
 
 
+@takes(directions=Need.DIRECTIONS)
 def untrained_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
     """The decoder of an SAE of that many latents before its first training step, as SAELens makes it, at unit length.
 
@@ -47,6 +50,7 @@ def untrained_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torc
     return unit_rows(fresh.W_dec).to(rows.device)
 
 
+@takes(directions=Need.DIRECTIONS)
 def shuffled_coordinates(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
     """The same numbers in other company: each coordinate permuted among the latents, then rows scaled to unit length.
 
@@ -62,6 +66,7 @@ def shuffled_coordinates(directions: SAE[Any] | torch.Tensor, seed: int) -> torc
     return unit_rows(rows.gather(0, order.to(rows.device)))
 
 
+@takes(directions=Need.DIRECTIONS)
 def gaussian_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch.Tensor:
     """As many rows, drawn from the Gaussian with the mean and the covariance of the unit rows, scaled to unit length.
 
@@ -80,6 +85,7 @@ def gaussian_directions(directions: SAE[Any] | torch.Tensor, seed: int) -> torch
     return unit_rows(mean + noise * values.clamp(min=0).sqrt() @ vectors.T)
 
 
+@takes(directions=Need.DIRECTIONS, real=Need.SUM)
 def with_controls(
     directions: SAE[Any] | torch.Tensor, config: MetaConfig, progress: bool = True, real: MetaSAE | None = None
 ) -> dict[str, MetaReport]:

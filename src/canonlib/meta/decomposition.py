@@ -9,6 +9,7 @@ import torch
 
 from canonlib.errors import ConfigError
 from canonlib.meta.model import MetaSAE, meta_activations, unit_rows
+from canonlib.sae.needs import Need, takes
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -39,6 +40,7 @@ class Users(NamedTuple):
 
 
 @torch.no_grad()
+@takes(meta=Need.SUM, directions=Need.DIRECTIONS)
 def decompose(
     meta: MetaSAE, latent: int | torch.Tensor, directions: SAE[Any] | torch.Tensor | None = None
 ) -> Decomposition:
@@ -70,6 +72,7 @@ def decompose(
 
 
 @torch.no_grad()
+@takes(meta=Need.SUM, directions=Need.DIRECTIONS)
 def users(meta: MetaSAE, directions: SAE[Any] | torch.Tensor, meta_latent: int) -> Users:
     """The latents (rows of ``directions``) that use ``meta_latent``: the inverse of ``decompose``.
 

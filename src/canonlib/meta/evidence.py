@@ -16,6 +16,9 @@ from canonlib.activations import Split
 from canonlib.contexts import top_contexts
 from canonlib.errors import ConfigError, require_positive
 from canonlib.meta.model import MetaSAE, meta_activations, unit_rows
+from canonlib.sae.dictionary import output_lengths
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.streaming import blocks, encoded, require_activations
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -38,19 +41,23 @@ class MetaEvidence:
 
 
 @torch.no_grad()
+@takes(meta=Need.SUM, sae=Need.SUM)
 def readings(meta: MetaSAE, sae: SAE[Any], activations: torch.Tensor) -> torch.Tensor:
     """What each meta-latent is handed on each token: Σ_j f_j(x) a_m(d_j), ``[n_tokens, n_meta]``.
 
-    f_j(x) is latent j's activation on the token, with its decoder's length folded in, and a_m(d_j) how much of
-    meta-latent m is in its direction. ``sae`` is the SAE whose decoder ``meta`` was trained on, ``activations``
-    ``[n_tokens, d_model]`` those of the model. Raises ``ConfigError`` for another d_model.
+    f_j(x) is the length of what latent j adds to the reconstruction of the token, and a_m(d_j) how much of meta-latent m
+    is in its direction. ``sae`` is the SAE whose decoder ``meta`` was trained on, ``activations``
+    ``[n_tokens, d_model]`` those of the model. Raises ``ConfigError`` for another d_model, and for
+    activations that are not finite.
     """
-    lengths = sae.W_dec.norm(dim=1)
-    shares = meta_activations(meta, sae).to(lengths.device)
-    return torch.cat([(sae.encode(block.to(lengths.device)) * lengths) @ shares for block in activations.split(_BLOCK)])
+    require_activations(activations, int(sae.cfg.d_in))
+    lengths = output_lengths(sae)
+    shares = meta_activations(meta, sae).to(lengths)
+    return torch.cat([(encoded(sae, x) * lengths) @ shares for x in blocks(activations, _BLOCK, lengths.device)])
 
 
 @torch.no_grad()
+@takes(directions=Need.DIRECTIONS)
 def output_words(
     directions: SAE[Any] | torch.Tensor, lm: TransformerBridge, words: Sequence[str], k: int = 5
 ) -> list[list[str]]:
@@ -72,6 +79,7 @@ def output_words(
     return [[words[i] for i in top] for top in logits.topk(k, dim=1).indices.tolist()]
 
 
+@takes(meta=Need.SUM, sae=Need.SUM)
 def gather_evidence(
     meta: MetaSAE, sae: SAE[Any], lm: TransformerBridge, split: Split, documents: torch.Tensor, words: Sequence[str],
     k: int = 5,

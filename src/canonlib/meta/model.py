@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.compare import decoder_directions
-from canonlib.errors import ConfigError, CorruptArtefactError, StoreError
-from canonlib.meta.config import MetaConfig, MetaReport
+from canonlib.errors import ConfigError
+from canonlib.meta.config import MetaConfig, MetaReport, require_agreement
 from canonlib.sae.folders import sort_configuration
+from canonlib.sae.io import CONFIG_FILE, WEIGHTS_FILE, open_sae, require_folder
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.streaming import encoded
 from canonlib.store import write_json
+from canonlib.store.reading import read_json
 
 if TYPE_CHECKING:
     from sae_lens import SAE
 
 META_FILE = "meta.json"
 """What is kept beside the SAE's own files: configuration and report."""
-_SAE_FILES = ("cfg.json", "sae_weights.safetensors")
 _BLOCK = 8192
 
 
@@ -53,30 +55,31 @@ class MetaSAE:
         return folder
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu") -> MetaSAE:
-        """Open a folder that ``save`` has written.
+    def load(cls, folder: str | Path, device: str = "cpu", called: str | None = None) -> MetaSAE:
+        """Open a folder that ``save`` has written; ``called`` names it in messages, such as ``--meta``.
 
-        Raises ``StoreError`` naming the files that are missing and ``CorruptArtefactError`` for a ``meta.json`` or
-        weights that cannot be read.
+        Raises ``ConfigError``, as ``canonlib.sae.open_sae`` does, and for a ``meta.json`` that is missing, cannot be read,
+        or says what the weights do not.
         """
-        from sae_lens import SAE
-        from safetensors import SafetensorError
-
-        folder = Path(folder)
-        missing = [name for name in (*_SAE_FILES, META_FILE) if not (folder / name).is_file()]
-        if missing:
-            raise StoreError(
-                f"{folder} holds no meta-SAE: {', '.join(missing)} missing. Train it again and save it there."
-            )
+        called = called or "the meta-SAE"
+        folder, subject = Path(folder), f"{called} {folder}"
+        require_folder(folder, (CONFIG_FILE, WEIGHTS_FILE, META_FILE), subject, "meta-SAE", "MetaSAE.save")
+        saved = read_json(folder / META_FILE, f"{subject}: {META_FILE}")
+        sae = open_sae(folder, called=called, need=Need.SUM, device=device)
         try:
-            saved = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
-            config, report = MetaConfig.from_json(saved["config"]), MetaReport.from_json(saved["report"])
-            sae = SAE.load_from_disk(folder, device=device)
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ConfigError, SafetensorError) as exc:
-            raise CorruptArtefactError(
-                f"the meta-SAE in {folder} cannot be read ({exc}). Delete it and train again."
-            ) from exc
-        return cls(frozen(sae), config, report)
+            config = MetaConfig.from_json(_part(saved, "config"))
+            report = MetaReport.from_json(_part(saved, "report"))
+            require_agreement(config, report, sae)
+        except ConfigError as exc:
+            raise ConfigError(f"{subject}: {META_FILE}: {exc} Train the meta-SAE again, or take another copy.") from exc
+        return cls(sae, config, report)
+
+
+def _part(saved: dict[str, Any], name: str) -> dict[str, Any]:
+    part = saved.get(name)
+    if not isinstance(part, dict):
+        raise ConfigError(f"{name} must be an object, got {type(part).__name__}.")
+    return part
 
 
 def frozen(sae: SAE[Any]) -> SAE[Any]:
@@ -87,6 +90,7 @@ def frozen(sae: SAE[Any]) -> SAE[Any]:
 
 
 @torch.no_grad()
+@takes(meta=Need.SUM, directions=Need.DIRECTIONS)
 def meta_activations(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Tensor) -> torch.Tensor:
     """Activations ``[n_directions, n_meta_latents]`` of all meta-latents on decoder rows, scaled to unit length first.
 
@@ -101,10 +105,11 @@ def meta_activations(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Tens
     """
     sae = meta.sae if isinstance(meta, MetaSAE) else meta
     rows = unit_rows(directions, int(sae.cfg.d_in)).to(sae.W_dec.device)
-    return torch.cat([sae.encode(rows[i : i + _BLOCK]) for i in range(0, len(rows), _BLOCK)])
+    return torch.cat([encoded(sae, rows[i : i + _BLOCK]) for i in range(0, len(rows), _BLOCK)])
 
 
 @torch.no_grad()
+@takes(meta=Need.SUM, directions=Need.DIRECTIONS)
 def variance_explained(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Tensor) -> float:
     """1 - Σ|d - d̂|² / Σ|d - d̄|² over the unit rows d of ``directions``, d̄ their own mean; sums in float64.
 
@@ -127,7 +132,7 @@ def variance_explained(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Te
     error = 0.0
     for i in range(0, len(rows), _BLOCK):
         part = rows[i : i + _BLOCK]
-        error += float((part.double() - sae.decode(sae.encode(part)).double()).square().sum())
+        error += float((part.double() - sae.decode(encoded(sae, part)).double()).square().sum())
     return 1.0 - error / spread
 
 

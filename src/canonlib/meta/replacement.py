@@ -15,11 +15,14 @@ import torch
 from canonlib.compare import nearest
 from canonlib.meta.model import MetaSAE, unit_rows
 from canonlib.meta.training import tune_encoder
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.space import require_one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
 
 
+@takes(meta=Need.SUM, directions=Need.DIRECTIONS, pool=Need.DIRECTIONS)
 def replace_parts(
     meta: MetaSAE,
     directions: SAE[Any] | torch.Tensor,
@@ -36,6 +39,7 @@ def replace_parts(
     """
     parts = meta.sae.W_dec.detach()
     if pool is not None:
+        require_one_space(directions, pool, ("SAE of the directions", "SAE of the pool"))
         others = unit_rows(pool, parts.shape[1]).to(parts.device)
         parts = others[nearest(parts, others).index[:, 0]]
     return tune_encoder(meta, directions, parts, replace(meta.config, steps=steps), progress)

@@ -16,6 +16,8 @@ import torch
 from canonlib.compare import nearest
 from canonlib.errors import ConfigError, unknown
 from canonlib.meta.model import MetaSAE, meta_activations, unit_rows
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.space import require_one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -54,11 +56,12 @@ class Dictionaries:
         return int(found[0])
 
 
+@takes(saes=Need.DIRECTIONS)
 def stack(saes: Mapping[int, SAE[Any] | torch.Tensor], alive: Mapping[int, torch.Tensor] | None = None) -> Dictionaries:
     """The decoder rows of all SAEs (by dictionary size) at unit length, in one matrix.
 
     ``alive[size]`` (bool ``[size]``) says which latents to take; without it all are. Raises ``ConfigError`` for no SAE,
-    SAEs of different d_model and masks of another length.
+    SAEs of different d_model, models or hook points, and masks of another length.
 
     >>> family = stack({2: torch.eye(4)[:2], 3: torch.eye(4)[:3]})
     >>> family.sizes, family.rows.shape, family.place(3, latent=0)
@@ -68,6 +71,9 @@ def stack(saes: Mapping[int, SAE[Any] | torch.Tensor], alive: Mapping[int, torch
         raise ConfigError("saes must hold at least one SAE, got none.")
     rows: list[torch.Tensor] = []
     sizes, latents = [], []
+    (least, smallest), *larger = sorted(saes.items())
+    for size, sae in larger:
+        require_one_space(smallest, sae, (f"SAE of {least} latents", f"SAE of {size} latents"), "To stack them,")
     for size, sae in sorted(saes.items()):
         every = unit_rows(sae, rows[0].shape[1] if rows else None)
         if alive is not None and size not in alive:
@@ -122,6 +128,7 @@ class Split:
             yield from child.walk()
 
 
+@takes(meta=Need.SUM)
 def split_tree(meta: MetaSAE, family: Dictionaries, size: int, latent: int, same: float = SAME) -> Split:
     """A latent's children, their children, and so on to the largest size, each with its meta-latents.
 
@@ -165,6 +172,7 @@ class SplitCounts:
     """Share of the children that have a meta-latent which their parent lacks."""
 
 
+@takes(meta=Need.SUM)
 def count_splits(meta: MetaSAE, family: Dictionaries, same: float = SAME) -> SplitCounts:
     """All splits of a family counted: a split is a latent with at least two children. Means are NaN without splits."""
     uses, parent = meta_activations(meta, family.rows).cpu() > 0, parents(family, same)

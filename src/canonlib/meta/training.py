@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.errors import ConfigError
-from canonlib.meta.config import MetaConfig, MetaReport
-from canonlib.meta.model import MetaSAE, frozen, meta_activations, unit_rows, variance_explained
+from canonlib.meta.config import DRIFT, LOSS_POINTS, MetaConfig, MetaReport
+from canonlib.meta.model import MetaSAE, meta_activations, unit_rows, variance_explained
+from canonlib.sae.io import open_sae
+from canonlib.sae.needs import Need, takes
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -31,12 +33,10 @@ if TYPE_CHECKING:
 
     from canonlib.sae.fast import FastTrainer
 
-DRIFT = 0.05
-"""Relative distance of L0 from k above which the threshold is calibrated anew."""
-_LOSS_POINTS = 20
 _BLOCK = 8192
 
 
+@takes(decoder=Need.DIRECTIONS)
 def train_meta_sae(decoder: SAE[Any] | torch.Tensor, config: MetaConfig, progress: bool = True) -> MetaSAE:
     """Train a meta-SAE on the rows of ``decoder`` (an SAE, or a matrix ``[n_latents, d_model]``) at unit length.
 
@@ -61,6 +61,7 @@ def train_meta_sae(decoder: SAE[Any] | torch.Tensor, config: MetaConfig, progres
     return _inference_form(sae, rows, config, loss)
 
 
+@takes(meta=Need.SUM, directions=Need.DIRECTIONS)
 def tune_encoder(
     meta: MetaSAE, directions: SAE[Any] | torch.Tensor, parts: torch.Tensor, config: MetaConfig, progress: bool = True
 ) -> MetaSAE:
@@ -84,6 +85,7 @@ def tune_encoder(
     return _inference_form(sae, rows, config, loss)
 
 
+@takes(decoder=Need.DIRECTIONS)
 def held_out_variance(
     decoder: SAE[Any] | torch.Tensor, config: MetaConfig, share: float = 0.2, progress: bool = True
 ) -> tuple[float, float]:
@@ -195,7 +197,7 @@ def _fit(trainer: FastTrainer, config: MetaConfig, progress: bool) -> tuple[floa
             trainer.sae.b_enc.data.zero_()
     trainer.release()
     curve = torch.stack(losses).double().cpu()
-    return tuple(float(part.mean()) for part in curve.tensor_split(min(_LOSS_POINTS, config.steps)))
+    return tuple(float(part.mean()) for part in curve.tensor_split(min(LOSS_POINTS, config.steps)))
 
 
 @torch.no_grad()
@@ -203,11 +205,9 @@ def _inference_form(
     sae: BatchTopKTrainingSAE, rows: torch.Tensor, config: MetaConfig, loss: tuple[float, ...]
 ) -> MetaSAE:
     """The JumpReLU SAE that SAELens saves, its threshold calibrated where L0 has drifted from k, with its report."""
-    from sae_lens import SAE
-
     with tempfile.TemporaryDirectory() as folder:
         sae.save_inference_model(folder)
-        saved = frozen(SAE.load_from_disk(folder, device=str(rows.device)))
+        saved = open_sae(folder, called="the meta-SAE", need=Need.SUM, device=str(rows.device))
     left = float(saved.threshold[0])
     trained_l0 = _l0(saved, rows)
     if abs(trained_l0 - config.k) > DRIFT * config.k:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from canonlib.activations import Activations, documents
 from canonlib.sae.family import TrainedFamily
 from canonlib.sae.metrics import ce_loss_recovered, reconstruction
+from canonlib.sae.needs import Need, takes
 from canonlib.sae.selectivity import fact_membership, selectivity
 from canonlib.store import Build, Store, write_json
 from canonlib.tiers import Tier
@@ -79,6 +80,7 @@ def ce_bounds(lm: TransformerBridge, tokens: torch.Tensor, hook: str, which: str
     return ce_loss(lm, tokens, hook), ce_loss(lm, tokens, hook, where, torch.zeros_like)
 
 
+@takes(sae=Need.ACTIVATIONS)
 def ce_row(
     lm: TransformerBridge,
     sae: SAE[Any],

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.errors import ConfigError
-from canonlib.sae.streaming import blocks, require_activations
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.streaming import blocks, encoded, require_activations
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -91,6 +92,7 @@ class _Variance:
 
 
 @torch.no_grad()
+@takes(sae=Need.ACTIVATIONS)
 def reconstruction(sae: SAE[Any], activations: Any, batch_size: int = 8192) -> Reconstruction:
     """Measure ``sae`` on ``activations`` ``[n_tokens, d_model]`` (a tensor or array, memory-mapped or not).
 
@@ -109,7 +111,7 @@ def reconstruction(sae: SAE[Any], activations: Any, batch_size: int = 8192) -> R
     fires = torch.zeros(sae.cfg.d_sae, dtype=torch.long, device=sae.W_dec.device)
     squared_error, variance = 0.0, _Variance()
     for block in blocks(activations, batch_size, sae.W_dec.device):
-        latents = sae.encode(block)
+        latents = encoded(sae, block)
         exact = block.double()
         squared_error += float((exact - sae.decode(latents).double()).square().sum())
         fires += torch.count_nonzero(latents, dim=0)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.activations import Split
-from canonlib.sae.streaming import blocks
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.streaming import blocks, encoded, require_activations
 from canonlib.world import table
 
 if TYPE_CHECKING:
@@ -102,14 +103,19 @@ def _f1(hits: torch.Tensor, fires: torch.Tensor, present: torch.Tensor) -> torch
 
 
 @torch.no_grad()
+@takes(sae=Need.ACTIVATIONS)
 def selectivity(sae: SAE[Any], split: Split, batch_size: int = 8192) -> Selectivity:
-    """Count on which entities' mentions each latent fires, over all rows of ``split``."""
+    """Count on which entities' mentions each latent fires, over all rows of ``split``.
+
+    Raises ``ConfigError`` for activations that do not suit the SAE or are not finite.
+    """
+    require_activations(split.activations, int(sae.cfg.d_in))
     n_latents, n_entities = sae.W_dec.shape[0], len(table.entities())
     counts = torch.zeros(n_latents * (n_entities + 1), dtype=torch.long)
     entity = split.entity.long() + 1  # column 0 collects the tokens that name no entity
     start = 0
     for block in blocks(split.activations, batch_size, sae.W_dec.device):
-        token, latent = (sae.encode(block) > 0).nonzero().cpu().T
+        token, latent = (encoded(sae, block) > 0).nonzero().cpu().T
         where = latent * (n_entities + 1) + entity[start : start + len(block)][token]
         counts += torch.bincount(where, minlength=len(counts))
         start += len(block)

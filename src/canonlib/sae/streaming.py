@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from canonlib.errors import ConfigError, require_positive
 from canonlib.rows import all_finite
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
 
 
 def require_activations(activations: Any, d_model: int) -> int:
@@ -42,6 +45,22 @@ def blocks(activations: Any, batch_size: int, device: torch.device | str = "cpu"
         if not all_finite(block):
             raise _non_finite(activations, start, batch_size)
         yield block
+
+
+def encoded(sae: SAE[Any], block: torch.Tensor) -> torch.Tensor:
+    """Latent activations ``[n_tokens, n_latents]`` of a block ``[n_tokens, d_model]``.
+
+    Raises ``ConfigError`` where they are no numbers: a product has overflowed, and a sum over it would say nothing.
+    """
+    latents = sae.encode(block)
+    if not all_finite(latents):
+        token, latent = (~torch.isfinite(latents)).nonzero()[0].tolist()
+        raise ConfigError(
+            f"latent {latent} of the SAE is {latents[token, latent].item()} on a token of norm {float(block[token].norm()):.3g}: "
+            f"{str(latents.dtype).removeprefix('torch.')} has overflowed. Look for weights or activations that are far too "
+            "large, or for the wrong hook point."
+        )
+    return latents
 
 
 def _rows(activations: Any, start: int, stop: int) -> torch.Tensor:

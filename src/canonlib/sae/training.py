@@ -21,6 +21,7 @@ from canonlib.sae import checkpoint as checkpoints
 from canonlib.sae.architectures import start_from_data, untrained
 from canonlib.sae.batches import Batches
 from canonlib.sae.folders import sort_configuration
+from canonlib.sae.io import open_sae
 from canonlib.store import write_json
 from canonlib.tiers import TOPK_LIKE, Family, Member
 
@@ -206,10 +207,8 @@ def train(
 
 
 def load(folder: Path) -> SAE[Any]:
-    """The SAE in a SAELens folder, on the CPU."""
-    from sae_lens import SAE
-
-    return SAE.load_from_disk(folder, device="cpu")
+    """The SAE in a SAELens folder, on the CPU. Raises ``ConfigError`` as ``canonlib.sae.open_sae`` does."""
+    return open_sae(folder)
 
 
 def read_losses(folder: Path) -> list[float]:

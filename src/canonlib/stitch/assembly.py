@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from canonlib.errors import ConfigError
-from canonlib.stitch.support import require_independent, require_same_space, require_stitchable
+from canonlib.sae.needs import Need, takes
+from canonlib.stitch.support import one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -51,10 +52,13 @@ def _encoder(sae: SAE[Any]) -> _Encoder:
     w_enc = sae.W_enc.double()
     if architecture == "gated":
         scale, b_mag = parts.r_mag.double().exp(), parts.b_mag.double()
-        return _Encoder(w_enc * scale, b_mag, b_mag - scale * parts.b_gate.double(), shift)
+        b_gate = parts.b_gate.double()
+        never = torch.isinf(b_mag) | torch.isinf(b_gate)  # -inf in either: their difference could be none
+        threshold = torch.where(never, torch.inf, b_mag - scale * b_gate)
+        return _Encoder(w_enc * scale, b_mag, threshold, shift)
     b_enc = parts.b_enc.double()
-    threshold = parts.threshold.double() if architecture == "jumprelu" else torch.zeros_like(b_enc)
-    return _Encoder(w_enc, b_enc, threshold, shift)
+    plain = torch.zeros_like(b_enc)
+    return _Encoder(w_enc, b_enc, parts.threshold.double() if architecture == "jumprelu" else plain, shift)
 
 
 def checked_latents(latents: Latents, n_latents: int, role: str = "large SAE") -> list[int]:
@@ -70,12 +74,13 @@ def checked_latents(latents: Latents, n_latents: int, role: str = "large SAE") -
 
 
 @torch.no_grad()
+@takes(parts=Need.INDEPENDENT)
 def combine(parts: Sequence[Part], b_dec: torch.Tensor | None = None, operation: str = "combine") -> SAE[Any]:
     """One SAELens SAE of the latents of all ``parts``, in their order.
 
     ``b_dec`` ``[d_model]`` is its decoder bias, by default the first part's. Parts of ReLU SAEs alone give a
     ``StandardSAE``, others a ``JumpReLUSAE`` (threshold 0 for latents of a ReLU SAE); it saves, loads and hooks like
-    any other. Every latent fires as in its own SAE. Metadata come from the first part, plus ``stitch_history``, a list
+    any other. Every latent fires as in its own SAE. Parts in half precision are brought to float32 first. Metadata come from the first part, plus ``stitch_history``, a list
     of what was taken from where.
 
     Raises ``ConfigError`` for no parts, SAEs that cannot be stitched (see ``stitch.support``), latents repeated or out
@@ -93,9 +98,8 @@ def combine(parts: Sequence[Part], b_dec: torch.Tensor | None = None, operation:
     if not parts:
         raise ConfigError("combine needs at least one part, got none.")
     first = parts[0].sae
-    for part in parts:
-        require_independent(part.sae)
-        require_same_space(first, part.sae)
+    for part in parts[1:]:
+        one_space(first, part.sae)
     chosen = [checked_latents(part.latents, part.sae.cfg.d_sae, "SAE") for part in parts]
     bias = first.b_dec.detach() if b_dec is None else b_dec
     if tuple(bias.shape) != (first.cfg.d_in,):
@@ -119,6 +123,7 @@ def combine(parts: Sequence[Part], b_dec: torch.Tensor | None = None, operation:
     return made
 
 
+@takes(small=Need.INDEPENDENT, large=Need.INDEPENDENT)
 def insert(small: SAE[Any], large: SAE[Any], latents: Latents) -> SAE[Any]:
     """``small`` with the chosen ``latents`` of ``large`` appended, in that order, as a new SAELens SAE.
 
@@ -132,11 +137,12 @@ def insert(small: SAE[Any], large: SAE[Any], latents: Latents) -> SAE[Any]:
     >>> stitched.cfg.d_sae, stitched.cfg.architecture()
     (8, 'standard')
     """
-    require_stitchable(small, large)
+    one_space(small, large)
     chosen = checked_latents(latents, large.cfg.d_sae)
     return combine([Part(small, range(small.cfg.d_sae)), Part(large, chosen)], operation="insert")
 
 
+@takes(small=Need.INDEPENDENT, large=Need.INDEPENDENT)
 def swap(small: SAE[Any], large: SAE[Any], out: Latents, into: Latents, b_dec: torch.Tensor | None = None) -> SAE[Any]:
     """``small`` without its latents ``out`` and with the latents ``into`` of ``large``, as a new SAELens SAE.
 
@@ -149,7 +155,7 @@ def swap(small: SAE[Any], large: SAE[Any], out: Latents, into: Latents, b_dec: t
     >>> swap(small, large, out=[0, 1], into=[6]).cfg.d_sae
     5
     """
-    require_stitchable(small, large)
+    one_space(small, large)
     gone = set(checked_latents(out, small.cfg.d_sae, "small SAE"))
     chosen = checked_latents(into, large.cfg.d_sae)
     kept = [i for i in range(small.cfg.d_sae) if i not in gone]

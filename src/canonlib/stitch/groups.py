@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from canonlib.compare import pairs_above
+from canonlib.sae.needs import Need, takes
 from canonlib.stitch.assembly import Latents, checked_latents
 from canonlib.stitch.mixture import Mixture
 from canonlib.stitch.pooling import Pool
-from canonlib.stitch.support import require_stitchable
+from canonlib.stitch.support import one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -44,6 +45,7 @@ class Group:
         return len(self.out) + len(self.into)
 
 
+@takes(small=Need.INDEPENDENT, large=Need.INDEPENDENT)
 def swap_groups(
     small: SAE[Any], large: SAE[Any], threshold: float, of_small: Latents | None = None, of_large: Latents | None = None
 ) -> list[Group]:
@@ -64,7 +66,7 @@ def swap_groups(
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    require_stitchable(small, large)
+    one_space(small, large)
     ours = checked_latents(range(small.cfg.d_sae) if of_small is None else of_small, small.cfg.d_sae, "small SAE")
     theirs = checked_latents(range(large.cfg.d_sae) if of_large is None else of_large, large.cfg.d_sae)
     if not ours or not theirs:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.errors import ConfigError, require_positive
-from canonlib.sae.streaming import blocks, require_activations
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.streaming import blocks, encoded, require_activations
 from canonlib.stitch.active import active, rows_per_block
-from canonlib.stitch.support import require_stitchable
+from canonlib.stitch.support import one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -62,6 +63,7 @@ class InsertionEffects:
 
 
 @torch.no_grad()
+@takes(small=Need.INDEPENDENT, large=Need.INDEPENDENT)
 def insertion_effects(
     small: SAE[Any], large: SAE[Any], activations: Any, batch_size: int = 4096, progress: bool = False
 ) -> InsertionEffects:
@@ -82,7 +84,7 @@ def insertion_effects(
     >>> (effects.delta_mse < 0).tolist()  # the first six are in the small SAE already
     [False, False, False, False, False, False, True, True, True, True, True, True]
     """
-    require_stitchable(small, large)
+    one_space(small, large)
     require_positive("batch_size", batch_size)
     n_tokens, device = require_activations(activations, small.cfg.d_in), small.W_dec.device
     if large.W_dec.device != device:
@@ -111,8 +113,8 @@ class _Sums:
 
     def add(self, block: torch.Tensor) -> None:
         x = block.to(self.dtype)
-        f_small = active(self.small.encode(block).to(self.dtype))
-        f_large = active(self.large.encode(block).to(self.dtype))
+        f_small = active(encoded(self.small, block).to(self.dtype))
+        f_large = active(encoded(self.large, block).to(self.dtype))
         residual = f_small.residual(x, self.w_small, self.b_small)
         self.projection += f_large.projection(residual, self.w_large)
         self.squares += f_large.sum_squares()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from canonlib.sae.needs import Need, takes
 from canonlib.stitch.assembly import checked_latents, insert
-from canonlib.stitch.support import require_stitchable
+from canonlib.stitch.support import one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -28,6 +29,7 @@ class InsertionLosses:
     """The loss with the small SAE spliced in."""
 
 
+@takes(small=Need.INDEPENDENT, large=Need.INDEPENDENT)
 def insertion_losses(
     lm: TransformerBridge, small: SAE[Any], large: SAE[Any], latents: Sequence[int], tokens: torch.Tensor, hook: str,
     where: torch.Tensor | None = None, progress: bool = False,
@@ -44,7 +46,7 @@ def insertion_losses(
     from canonlib.errors import ConfigError
     from canonlib.sae.evaluation import ce_loss
 
-    require_stitchable(small, large)
+    one_space(small, large)
     chosen = checked_latents(latents, large.cfg.d_sae)
     where = torch.ones_like(tokens, dtype=torch.bool) if where is None else where
     if where.shape != tokens.shape:

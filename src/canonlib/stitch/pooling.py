@@ -26,10 +26,11 @@ import torch
 
 from canonlib.errors import ConfigError, require_positive
 from canonlib.sae.entries import dots
-from canonlib.sae.streaming import blocks, require_activations
+from canonlib.sae.needs import Need, takes
+from canonlib.sae.streaming import blocks, encoded, require_activations
 from canonlib.stitch.active import active, rows_per_block
 from canonlib.stitch.assembly import checked_latents
-from canonlib.stitch.support import require_independent, require_plain_input, require_same_space
+from canonlib.stitch.support import one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -104,6 +105,7 @@ class Pool:
 
 
 @torch.no_grad()
+@takes(saes=Need.INDEPENDENT)
 def pool(saes: Sequence[SAE[Any]], activations: Any, batch_size: int = 4096, progress: bool = False) -> Pool:
     """Measure the latents of ``saes`` together on ``activations`` ``[n_tokens, d_model]``.
 
@@ -124,10 +126,8 @@ def pool(saes: Sequence[SAE[Any]], activations: Any, batch_size: int = 4096, pro
 
     if not saes:
         raise ConfigError("a pool needs at least one SAE, got none.")
-    for sae in saes:
-        require_independent(sae)
-        require_plain_input(sae)
-        require_same_space(saes[0], sae)
+    for sae in saes[1:]:
+        one_space(saes[0], sae)
     require_positive("batch_size", batch_size)
     n_tokens = require_activations(activations, saes[0].cfg.d_in)
     gathered = _Gathered(saes)
@@ -155,7 +155,7 @@ class _Gathered:
 
         x, found = block.double(), []
         for sae, w_dec, start in zip(self.saes, self.w_dec, self.starts, strict=False):
-            one = active(sae.encode(block.to(sae.W_dec.device)).double().cpu(), dense_above=2.0)
+            one = active(encoded(sae, block.to(sae.W_dec.device)).double().cpu(), dense_above=2.0)
             self.projection[start : start + len(w_dec)] += one.projection(x, w_dec)
             index = (one.value.numpy(), one.latent.numpy().astype(np.int32), one.offsets.numpy().astype(np.int32))
             found.append(csr_array(index, shape=one.shape))

@@ -4,81 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from canonlib.errors import ConfigError
+from canonlib.sae.dictionary import Need, require_dictionary, require_independent
+from canonlib.sae.space import require_one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
 
-INDEPENDENT = ("standard", "jumprelu", "gated")
-
-_COMPETING = ("topk", "batchtopk", "matryoshka_batchtopk", "abstopk", "matching_pursuit")
+__all__ = ["require_independent", "require_same_space", "require_stitchable"]
 
 
-def require_independent(sae: SAE[Any], role: str = "SAE") -> None:
-    """Raise ``ConfigError`` unless each latent of ``sae`` depends on the input alone, not on the other latents.
-
-    ReLU ('standard'), JumpReLU (which is also how SAELens saves BatchTopK) and gated SAEs pass. TopK-like SAEs do
-    not: inserting a latent there displaces others, so reconstructions do not add up. ``role`` names the SAE in the
-    message.
-    """
-    architecture = sae.cfg.architecture()
-    if architecture in INDEPENDENT:
-        return
-    if architecture in _COMPETING:
-        raise ConfigError(
-            f"the {role} has architecture {architecture!r}, whose latents compete for places: inserting one displaces "
-            "others, so its effect is not a sum over latents. Use the thresholded form: train as BatchTopK, save with "
-            "save_inference_model(folder) and reload with SAE.load_from_disk(folder), which gives a JumpReLU SAE."
-        )
-    raise ConfigError(
-        f"the {role} has architecture {architecture!r}; stitching works on SAEs that reconstruct their own input from "
-        f"independent latents: {', '.join(INDEPENDENT)}."
-    )
-
-
-def require_plain_input(sae: SAE[Any], role: str = "SAE") -> None:
-    """Raise ``ConfigError`` when ``sae`` rescales or reshapes its input at run time, so that it is no longer a sum."""
-    scaling = sae.cfg.normalize_activations
-    if scaling == "expected_average_only_in":
-        raise ConfigError(
-            f"the {role} expects activations scaled by a constant (normalize_activations = {scaling!r}) that SAELens "
-            "does not apply at run time: fold it first with fold_activation_norm_scaling_factor(factor)."
-        )
-    if scaling == "covariance_whitening":
-        raise ConfigError(
-            f"the {role} expects whitened activations (normalize_activations = {scaling!r}): fold the whitening first "
-            "with fold_activation_whitening(mean, matrix, inverse)."
-        )
-    if scaling != "none":
-        raise ConfigError(
-            f"the {role} scales every token by its own factor (normalize_activations = {scaling!r}), which no fold can "
-            "undo: two such SAEs share no linear space. Use SAEs with normalize_activations = 'none'."
-        )
-    if sae.hook_z_reshaping_mode:
-        raise ConfigError(
-            f"the {role} reshapes attention heads (reshape_activations = 'hook_z'): flatten the activations to "
-            "[n_tokens, d_in] and call turn_off_forward_pass_hook_z_reshaping() on it first."
-        )
+def one_space(small: SAE[Any], large: SAE[Any]) -> None:
+    """Raise ``ConfigError`` unless both SAEs read one activation space, as far as their metadata say."""
+    require_one_space(small, large, ("small SAE", "large SAE"), "To stitch,")
 
 
 def require_same_space(small: SAE[Any], large: SAE[Any]) -> None:
-    """Raise ``ConfigError`` unless both SAEs read and write one activation space.
+    """Raise ``ConfigError`` unless both SAEs read and write one activation space, in which reconstructions add up.
 
-    Compared: ``d_in``, input scaling, and, where both SAEs know them, the model's name, the hook point and the head.
+    Compared are ``d_in``, input scaling, and what both SAEs know of their model and hook point: see
+    ``canonlib.sae.space``.
     """
-    if small.cfg.d_in != large.cfg.d_in:
-        raise ConfigError(
-            f"the small SAE has d_in = {small.cfg.d_in} and the large SAE {large.cfg.d_in}: not one activation space."
-        )
-    for field in ("model_name", "hook_name", "hook_head_index"):
-        ours, theirs = small.cfg.metadata.get(field), large.cfg.metadata.get(field)
-        if ours is not None and theirs is not None and ours != theirs:
-            raise ConfigError(
-                f"the small SAE has {field} = {ours!r} and the large SAE {theirs!r}: their activations are different "
-                "things. Stitch SAEs of one model and one hook point."
-            )
-    require_plain_input(small, "small SAE")
-    require_plain_input(large, "large SAE")
+    one_space(small, large)
+    require_dictionary(small, Need.SUM, "small SAE")
+    require_dictionary(large, Need.SUM, "large SAE")
 
 
 def require_stitchable(small: SAE[Any], large: SAE[Any]) -> None:
@@ -89,6 +37,6 @@ def require_stitchable(small: SAE[Any], large: SAE[Any]) -> None:
     >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
     >>> require_stitchable(small, large)  # two ReLU SAEs in one space: nothing to complain of
     """
-    require_independent(small, "small SAE")
-    require_independent(large, "large SAE")
-    require_same_space(small, large)
+    require_dictionary(small, Need.INDEPENDENT, "small SAE")
+    require_dictionary(large, Need.INDEPENDENT, "large SAE")
+    one_space(small, large)

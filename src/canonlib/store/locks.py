@@ -79,5 +79,5 @@ def _owner(path: Path) -> str:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         return f"process {facts['pid']} on {facts['host']} (since {facts['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

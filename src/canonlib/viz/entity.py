@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from canonlib.errors import require_positive, unknown
+from canonlib.sae.needs import Need, takes
 from canonlib.viz.graph import meta_graph
 from canonlib.world import table
 
@@ -25,6 +26,7 @@ class Sharing(NamedTuple):
     others: list[str]
 
 
+@takes(meta=Need.SUM, directions=Need.DIRECTIONS)
 def entity_graph(entity: str, meta: MetaSAE, directions: SAE[Any] | torch.Tensor, names: Sequence[MetaName],
                  latents: Mapping[str, int], *, title: str, n_others: int = 3, alt: str = "",
                  height: int = 520) -> go.Figure:  # fmt: skip
@@ -47,6 +49,7 @@ def entity_graph(entity: str, meta: MetaSAE, directions: SAE[Any] | torch.Tensor
     return meta_graph(entity, metas, others, title=title, hover=hover, alt=alt, height=height)
 
 
+@takes(meta=Need.SUM, directions=Need.DIRECTIONS)
 def entity_parts(entity: str, meta: MetaSAE, directions: SAE[Any] | torch.Tensor, names: Sequence[MetaName],
                  latents: Mapping[str, int], n_others: int = 3) -> list[Sharing]:  # fmt: skip
     """What ``entity_graph`` draws: the meta-latents of an entity's latent, most active first, and who shares each.

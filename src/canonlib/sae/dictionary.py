@@ -1,0 +1,228 @@
+"""What is a dictionary that the methods may use? One check for every SAE, from a folder, a release or memory.
+
+Four needs, each with all those before it:
+
+* ``DIRECTIONS``: decoder rows, in the space that the SAE reads
+* ``ACTIVATIONS``: a row of activations at a time, encoded as it stands; a latent is active where it is above zero
+* ``SUM``: reconstructions that are sums, x̂ = b + Σ_j f_j(x) d_j, in that space
+* ``INDEPENDENT``: latents that depend on the input alone, not on one another
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from canonlib.errors import ConfigError
+from canonlib.rows import all_finite
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+
+class Need(Enum):
+    """What a function needs of an SAE; the values are what the API reference calls it."""
+
+    DIRECTIONS = "decoder directions"
+    ACTIVATIONS = "activations"
+    SUM = "reconstructions that are sums"
+    INDEPENDENT = "independent latents"
+
+    def covers(self, other: Need) -> bool:
+        """Whether whoever needs this needs ``other`` too."""
+        order = list(Need)
+        return order.index(self) >= order.index(other)
+
+
+INDEPENDENT_KINDS = ("standard", "jumprelu", "gated")
+"""Architectures whose latents depend on the input alone."""
+COMPETING_KINDS = ("topk", "abstopk", "matching_pursuit", "batchtopk", "matryoshka_batchtopk")
+"""Architectures whose latents compete for places."""
+TRAINING_KINDS = ("batchtopk", "matryoshka_batchtopk")
+"""Those of them that SAELens has for training alone: what a token activates depends on its batch."""
+NEVER_FIRES = {"threshold": math.inf, "b_enc": -math.inf, "b_gate": -math.inf, "b_mag": -math.inf}
+"""Infinite values that mean "this latent never fires"; any other is an error, and so is every NaN."""
+_SHAPES = {
+    "W_enc": ("d_in", "d_sae"), "W_dec": ("d_sae", "d_in"), "b_dec": ("d_in",), "b_enc": ("d_sae",),
+    "threshold": ("d_sae",), "b_gate": ("d_sae",), "b_mag": ("d_sae",), "r_mag": ("d_sae",),
+}  # fmt: skip
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+"""What weights may be kept in."""
+
+
+def require_dictionary(sae: SAE[Any], need: Need, called: str = "SAE") -> None:
+    """Raise ``ConfigError`` unless ``sae`` is what ``need`` says, naming what is wrong with it and what to do.
+
+    ``called`` names the SAE in the message. Looked at: what kind of object it is, its architecture, the shape of each
+    weight and that it is finite, and, where activations are needed, input scaling, the shape of the input, and whether
+    activations can be negative.
+
+    >>> from canonlib import toy
+    >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
+    >>> sae = toy.planted_sae(truth, range(6))
+    >>> sae.b_enc.data[2] = float("nan")
+    >>> require_dictionary(sae, Need.DIRECTIONS)
+    Traceback (most recent call last):
+        ...
+    canonlib.errors.ConfigError: the SAE holds 1 value that is no number in b_enc, the first at [2] (nan): ...
+    """
+    _require_kind(sae, called)
+    _require_weights(sae, called)
+    if need.covers(Need.ACTIVATIONS):
+        _require_encodes(sae, called)
+    if need.covers(Need.SUM):
+        _require_sum(sae, called)
+    if need.covers(Need.INDEPENDENT):
+        require_independent(sae, called)
+
+
+def _require_kind(sae: Any, called: str) -> None:
+    from sae_lens import SAE, TrainingSAE
+
+    if not isinstance(sae, (SAE, TrainingSAE)):
+        raise ConfigError(
+            f"the {called} must be an SAE of SAELens, got a {type(sae).__name__}: open it first, with "
+            "canonlib.sae.open_sae."
+        )
+    require_architecture(sae.cfg.architecture(), called)
+
+
+def require_architecture(architecture: object, called: str = "SAE") -> None:
+    """Raise ``ConfigError`` unless dictionaries of that architecture reconstruct their own input from latents."""
+    if architecture in INDEPENDENT_KINDS or architecture in COMPETING_KINDS:
+        return
+    if isinstance(architecture, str) and "transcoder" in architecture:
+        raise ConfigError(
+            f"the {called} is a transcoder ({architecture}): it reads one hook point and writes to another, so it has no "
+            "input to reconstruct and its rows lie in another space than the one it reads. Give an SAE."
+        )
+    if architecture == "temporal":
+        raise ConfigError(
+            f"the {called} is a temporal SAE: what a token activates depends on the tokens before it, and every method "
+            "here takes one token at a time. Give an SAE without attention over the context."
+        )
+    raise ConfigError(
+        f"the {called} has architecture {architecture!r}, which canonlib does not know. Known are: "
+        f"{', '.join((*INDEPENDENT_KINDS, *COMPETING_KINDS))}."
+    )
+
+
+def _require_weights(sae: SAE[Any], called: str) -> None:
+    """Every tensor has the shape that the configuration says, and no value that is no number."""
+    sizes = {"d_in": sae.cfg.d_in, "d_sae": sae.cfg.d_sae}
+    found = dict(sae.state_dict())
+    found.setdefault("W_dec", sae.W_dec)
+    for name, tensor in found.items():
+        wanted = [sizes[axis] for axis in _SHAPES.get(name, ())]
+        if wanted and list(tensor.shape) != wanted:
+            raise ConfigError(
+                f"the {called} has {name} of shape {list(tensor.shape)}, and by its configuration (d_in = {sizes['d_in']}, "
+                f"d_sae = {sizes['d_sae']}) it should be {wanted}."
+            )
+        if wanted and tensor.dtype not in DTYPES:
+            raise ConfigError(f"the {called} keeps {name} in {tensor.dtype}: weights must be floating-point numbers.")
+        require_numbers(name, tensor, f"the {called}")
+    k = getattr(sae.cfg, "k", None)
+    if k is not None:
+        require_k(k, int(sae.cfg.d_sae), f"the {called}", whole=sae.cfg.architecture() not in TRAINING_KINDS)
+
+
+def require_k(k: object, n_latents: int, subject: str, whole: bool = True) -> None:
+    """Raise ``ConfigError``, beginning with ``subject``, for a number of active latents that cannot be.
+
+    whole: in a TopK SAE k is a whole number; in BatchTopK, a mean over tokens, it need not be.
+    """
+    kinds = (int,) if whole else (int, float)
+    if isinstance(k, kinds) and not isinstance(k, bool) and 0 < k <= n_latents:
+        return
+    number = "a whole number from 1" if whole else "a number above 0"
+    raise ConfigError(f"{subject} has k = {k!r} and {n_latents:,} latents: k must be {number}, up to that many.")
+
+
+def require_numbers(name: str, tensor: torch.Tensor, subject: str) -> None:
+    """Raise ``ConfigError``, beginning with ``subject``, for NaN and for infinities but those of ``NEVER_FIRES``."""
+    if not tensor.dtype.is_floating_point or all_finite(tensor):
+        return
+    odd = ~torch.isfinite(tensor)
+    if name in NEVER_FIRES:
+        odd &= tensor != NEVER_FIRES[name]
+    n = int(odd.sum())
+    if n == 0:
+        return
+    place = odd.nonzero()[0].tolist()
+    value = tensor[tuple(place)].item()
+    are = "value that is no number" if n == 1 else "values that are no numbers"
+    raise ConfigError(
+        f"{subject} holds {n:,} {are} in {name}, the first at {place} ({value}): it was damaged, or its training "
+        "diverged. Take another copy, or train it again at a lower learning rate."
+    )
+
+
+def _require_encodes(sae: SAE[Any], called: str) -> None:
+    architecture, scaling = sae.cfg.architecture(), sae.cfg.normalize_activations
+    if architecture in TRAINING_KINDS:
+        raise ConfigError(
+            f"the {called} is a training checkpoint of architecture {architecture!r}, in which a token's activations "
+            "depend on its batch: save it with save_inference_model(folder) and open that folder, which gives a "
+            "JumpReLU SAE."
+        )
+    if architecture == "abstopk":
+        raise ConfigError(
+            f"the {called} has architecture 'abstopk', whose activations can be negative: here a latent is active where "
+            "it is above zero. Its decoder directions can be compared, its activations cannot be counted."
+        )
+    if scaling == "expected_average_only_in":
+        raise ConfigError(
+            f"the {called} expects activations scaled by a constant (normalize_activations = {scaling!r}) that SAELens "
+            "does not apply at run time: fold it first with fold_activation_norm_scaling_factor(factor)."
+        )
+    if scaling == "covariance_whitening":
+        raise ConfigError(
+            f"the {called} expects whitened activations (normalize_activations = {scaling!r}): fold the whitening first "
+            "with fold_activation_whitening(mean, matrix, inverse)."
+        )
+    if sae.hook_z_reshaping_mode:
+        raise ConfigError(
+            f"the {called} reshapes attention heads (reshape_activations = 'hook_z'): flatten the activations to "
+            "[n_tokens, d_in] and call turn_off_forward_pass_hook_z_reshaping() on it first."
+        )
+
+
+def _require_sum(sae: SAE[Any], called: str) -> None:
+    scaling = sae.cfg.normalize_activations
+    if scaling != "none":
+        raise ConfigError(
+            f"the {called} scales every token by its own factor (normalize_activations = {scaling!r}), which no fold can "
+            "undo: two such SAEs share no linear space. Use SAEs with normalize_activations = 'none'."
+        )
+
+
+def require_independent(sae: SAE[Any], called: str = "SAE") -> None:
+    """Raise ``ConfigError`` unless each latent of ``sae`` depends on the input alone, not on the other latents.
+
+    ReLU ('standard'), JumpReLU (which is also how SAELens saves BatchTopK) and gated SAEs pass. TopK-like SAEs do
+    not: inserting a latent there displaces others, so reconstructions do not add up. ``called`` names the SAE in the
+    message.
+    """
+    architecture = sae.cfg.architecture()
+    if architecture in INDEPENDENT_KINDS:
+        return
+    require_architecture(architecture, called)
+    raise ConfigError(
+        f"the {called} has architecture {architecture!r}, whose latents compete for places: inserting one displaces "
+        "others, so its effect is not a sum over latents. Use the thresholded form: train as BatchTopK, save with "
+        "save_inference_model(folder) and reload with SAE.load_from_disk(folder), which gives a JumpReLU SAE."
+    )
+
+
+def output_lengths(sae: SAE[Any]) -> torch.Tensor:
+    """``[n_latents]``: the length of what each latent adds to a reconstruction when its activation is 1.
+
+    |d_j|, or 1 where the SAE divides activations by it while decoding (``rescale_acts_by_decoder_norm``). Two SAEs that
+    compute the same function give the same products of activation and length.
+    """
+    lengths = sae.W_dec.detach().norm(dim=1)
+    return torch.ones_like(lengths) if getattr(sae.cfg, "rescale_acts_by_decoder_norm", False) else lengths
