@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from canonlib.cli import app
 from canonlib.errors import ConfigError
-from canonlib.explore import names, own, reading
+from canonlib.explore import names, opening, own, reading
 
 METADATA = {"model_name": "canonlib-world", "hook_name": "blocks.2.hook_resid_pre"}
 
@@ -79,7 +79,9 @@ def test_texts_are_read_as_the_model_reads_them():
 
     lm = model.load()
     documents = ["Einstein was a physicist .", "Tokyo lies in Japan . the sea"]
-    found = reading.read_texts(lm, documents, model.HOOK, context=5, progress=False)
+    found = reading.read_texts(
+        lm, documents, model.HOOK, opening.recipe_for(random_sae("jumprelu", 4, 12), lm, 5), progress=False
+    )
     ids = corpus.token_ids()
     pieces = ["Einstein was a physicist", ".", "Tokyo lies in Japan", ". the sea"]
     assert [found.words[t] for t in found.split.token.tolist()] == " ".join(pieces).split()
@@ -92,18 +94,18 @@ def test_texts_are_read_as_the_model_reads_them():
 
 @pytest.mark.parametrize("name", ["embedded", "canonlib-world"])
 def test_the_worlds_model_is_known_by_the_name_in_the_metadata_of_its_saes(name):
-    assert reading.open_model(name).cfg.n_ctx == 64
+    assert opening.open_model(name).cfg.n_ctx == 64
 
 
 def test_the_context_is_the_saes_the_models_or_what_is_asked_for():
-    lm = reading.open_model("embedded")
+    lm = opening.open_model("embedded")
     bare = random_sae("jumprelu", 4, 12)
-    assert reading.context_for(bare, lm) == 64  # of CONTEXT, as much as the model reads
-    assert reading.context_for(random_sae("jumprelu", 4, 12, metadata={"context_size": 32}), lm) == 32
-    assert reading.context_for(random_sae("jumprelu", 4, 12, metadata={"context_size": 4096}), lm) == 64
-    assert reading.context_for(bare, lm, 20) == 20
+    assert opening.context_for(bare, lm) == 64  # of CONTEXT, as much as the model reads
+    assert opening.context_for(random_sae("jumprelu", 4, 12, metadata={"context_size": 32}), lm) == 32
+    assert opening.context_for(random_sae("jumprelu", 4, 12, metadata={"context_size": 4096}), lm) == 64
+    assert opening.context_for(bare, lm, 20) == 20
     with pytest.raises(ConfigError, match="--context 65 is more than the model's 64 tokens"):
-        reading.context_for(bare, lm, 65)
+        opening.context_for(bare, lm, 65)
 
 
 @pytest.mark.parametrize(("content", "suffix", "message"), [

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 
 from canonlib.errors import ConfigError
+
+_READ = 65_536
+"""Rows read together where all of them are looked at."""
 
 
 def all_finite(values: torch.Tensor) -> bool:
@@ -16,11 +21,37 @@ def all_finite(values: torch.Tensor) -> bool:
     return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
-class Rows:
-    """Rows of one or more shards ``[n, d_model]``, read only where they are asked for.
+def require_matrix(values: Any, name: str = "activations") -> tuple[int, int]:
+    """The shape of a floating-point matrix ``[n_tokens, d_model]``: a tensor or a NumPy array, memory-mapped or not.
 
-    Shards may be memory-mapped tensors; ``chosen`` (indices into all rows, ascending) keeps some of them. Raises
-    ``ConfigError`` for no rows and for shards of different ``d_model``.
+    Raises ``ConfigError``, naming ``name``, for anything else, with what to write for other shapes and types.
+
+    >>> require_matrix(torch.zeros(2, 3, 4))
+    Traceback (most recent call last):
+        ...
+    canonlib.errors.ConfigError: activations must be [n_tokens, d_model], got shape [2, 3, 4]: write activations.reshape(-1, 4).
+    """
+    if not isinstance(values, (torch.Tensor, np.ndarray)):
+        raise ConfigError(f"{name} must be a tensor or a NumPy array, got a {type(values).__name__}.")
+    shape = list(values.shape)
+    if len(shape) != 2:
+        fix = f": write {name}.reshape(-1, {shape[-1]})" if len(shape) > 2 else ""
+        raise ConfigError(f"{name} must be [n_tokens, d_model], got shape {shape}{fix}.")
+    floats = values.is_floating_point() if isinstance(values, torch.Tensor) else values.dtype.kind == "f"
+    if not floats:
+        raise ConfigError(
+            f"{name} are {str(values.dtype).removeprefix('torch.')}: real numbers are expected, as a model gives them; for "
+            "others write .astype('float32') or .float() yourself."
+        )
+    return shape[0], shape[1]
+
+
+class Rows:
+    """Rows of one or more shards ``[n, d_model]``, read only where they are asked for, and always as float32.
+
+    Shards may be tensors and NumPy arrays of any floating-point type, memory-mapped or not, and of different types;
+    ``chosen`` (indices into all rows, ascending) keeps some of them. Raises ``ConfigError`` for no rows, and for shards
+    of other types and shapes or of different ``d_model``.
 
     >>> rows = Rows([torch.zeros(3, 2), torch.ones(2, 2)])
     >>> len(rows), rows.d_model, rows.read(torch.tensor([2, 3])).tolist()
@@ -28,11 +59,11 @@ class Rows:
     """
 
     def __init__(
-        self, shards: Sequence[torch.Tensor], names: Sequence[str] | None = None, chosen: torch.Tensor | None = None
+        self, shards: Sequence[Any], names: Sequence[str] | None = None, chosen: torch.Tensor | None = None
     ) -> None:
         self.shards = list(shards)
         self.names = list(names) if names is not None else [f"shard {i}" for i in range(len(self.shards))]
-        widths = {int(s.shape[1]) for s in self.shards}
+        widths = {require_matrix(s, name)[1] for s, name in zip(self.shards, self.names, strict=True)}
         if len(widths) > 1:
             raise ConfigError(f"shards have different d_model ({', '.join(map(str, sorted(widths)))}): harvest again.")
         self._starts = torch.tensor([0, *(len(s) for s in self.shards)]).cumsum(0)
@@ -44,27 +75,36 @@ class Rows:
     def __len__(self) -> int:
         return int(self._starts[-1]) if self._chosen is None else len(self._chosen)
 
-    def read(self, rows: torch.Tensor) -> torch.Tensor:
-        """The rows of these numbers, ``[len(rows), d_model]``, in memory.
+    def read(self, rows: torch.Tensor, finite: bool = True) -> torch.Tensor:
+        """The rows of these numbers, float32 ``[len(rows), d_model]``, in memory.
 
-        Raises ``ConfigError`` naming shard, row and coordinate of the first value that is not finite.
+        Raises ``ConfigError`` naming shard, row and coordinate of the first value that is not finite (``finite``).
         """
         place = rows if self._chosen is None else self._chosen[rows]
         if len(self.shards) == 1:
-            out = self.shards[0][place]
+            out = _take(self.shards[0], place)
         else:
-            out = self.shards[0].new_empty(len(place), self.d_model)
             shard = torch.searchsorted(self._starts, place, right=True) - 1
+            first = self.shards[0]
+            out = torch.empty(
+                len(place), self.d_model, device=first.device if isinstance(first, torch.Tensor) else "cpu"
+            )
             for i in shard.unique().tolist():
                 here = (shard == i).nonzero()[:, 0]
-                out[here] = self.shards[i][place[here] - self._starts[i]]
-        if not all_finite(out):
+                out[here] = _take(self.shards[i], place[here] - self._starts[i])
+        if finite and not all_finite(out):
             raise self._not_finite(place, out)
         return out
 
-    def sample(self, n: int) -> torch.Tensor:
-        """At most ``n`` rows, evenly spread, ``[n, d_model]``."""
-        return self.read(torch.arange(0, len(self), max(1, -(-len(self) // n))))
+    def sample(self, n: int, finite: bool = True) -> torch.Tensor:
+        """At most ``n`` rows, evenly spread, ``[n, d_model]``; errors as in ``read``."""
+        return self.read(torch.arange(0, len(self), max(1, -(-len(self) // n))), finite)
+
+    def within(self, limit: float) -> Rows:
+        """Those rows whose norm is at most ``limit``. Raises ``ConfigError`` when there are none."""
+        every = torch.arange(len(self))
+        kept = torch.cat([part[self.read(part).norm(dim=1).cpu() <= limit] for part in every.split(_READ)])
+        return Rows(self.shards, self.names, kept if self._chosen is None else self._chosen[kept])
 
     def _not_finite(self, place: torch.Tensor, values: torch.Tensor) -> ConfigError:
         row, coordinate = (~torch.isfinite(values)).nonzero()[0].tolist()
@@ -76,14 +116,22 @@ class Rows:
         )
 
 
-def as_rows(activations: Rows | torch.Tensor) -> Rows:
-    """``activations`` as ``Rows``; a tensor must be ``[n_tokens, d_model]``: ``ConfigError`` for another shape.
+def _take(shard: Any, place: torch.Tensor) -> torch.Tensor:
+    if isinstance(shard, torch.Tensor):
+        return shard.detach()[place.to(shard.device)].float()
+    return torch.from_numpy(np.asarray(shard[place.numpy()], dtype=np.float32))
 
-    >>> len(as_rows(torch.zeros(4, 2)))
-    4
+
+def as_rows(activations: Any) -> Rows:
+    """``activations`` as ``Rows``: a matrix ``[n_tokens, d_model]`` (tensor or array), or a list of them, one a shard.
+
+    Raises ``ConfigError`` for other shapes and types.
+
+    >>> len(as_rows(torch.zeros(4, 2))), len(as_rows([torch.zeros(4, 2), np.zeros((1, 2))]))
+    (4, 5)
     """
     if isinstance(activations, Rows):
         return activations
-    if activations.ndim != 2:
-        raise ConfigError(f"activations must be [n_tokens, d_model], got shape {list(activations.shape)}.")
+    if isinstance(activations, (list, tuple)):
+        return Rows(activations)
     return Rows([activations], ["activations"])

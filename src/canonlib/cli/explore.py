@@ -30,6 +30,10 @@ def explore_command(
     context: Annotated[
         int | None, typer.Option(help="Tokens of a document read at once (default: the SAE's metadata, or 128).", min=2)
     ] = None,
+    max_norm: Annotated[
+        float | None,
+        typer.Option(help="Leave out tokens whose activations' norm is more than this many times the median.", min=1),
+    ] = None,
     tier: Annotated[
         str | None, typer.Option(help="Without --sae and --meta: this profile's SAEs (default: world).")
     ] = None,
@@ -64,7 +68,7 @@ def explore_command(
         import torch
 
         torch.set_num_threads(1)  # what is committed must not depend on the number of threads
-    subject = _subject(sae, meta, smaller or [], texts, model, hook, names, meta_names, context, tier)
+    subject = _subject(sae, meta, smaller or [], texts, model, hook, names, meta_names, context, max_norm, tier)
     try:
         if data_only:
             write_book_data(subject, out)
@@ -80,7 +84,7 @@ def explore_command(
 
 def _subject(
     sae: Path | None, meta: Path | None, smaller: list[Path], texts: Path | None, model: str | None, hook: str | None,
-    names: Path | None, meta_names: Path | None, context: int | None, tier: str | None,
+    names: Path | None, meta_names: Path | None, context: int | None, max_norm: float | None, tier: str | None,
 ) -> Subject:  # fmt: skip
     from canonlib.errors import ConfigError
 
@@ -94,9 +98,9 @@ def _subject(
         if tier is not None:
             raise ConfigError(f"--tier {tier} is for canonlib's own SAEs: leave it out, or --sae and --meta.")
         return own_subject(sae, meta, smaller, texts=texts, model=model, hook=hook, names=names, meta_names=meta_names,
-                           context=context, tell=_note)  # fmt: skip
+                           context=context, max_norm=max_norm, tell=_note)  # fmt: skip
     given = {"--smaller": smaller, "--texts": texts, "--model": model, "--hook": hook, "--names": names,
-             "--meta-names": meta_names, "--context": context}  # fmt: skip
+             "--meta-names": meta_names, "--context": context, "--max-norm": max_norm}  # fmt: skip
     for option, value in given.items():
         if value:
             raise ConfigError(f"{option} describes an SAE of your own: give --sae and --meta too.")

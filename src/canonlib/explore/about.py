@@ -43,9 +43,12 @@ def provenance(subject: Subject, found: Measured) -> list[list[str]]:
     """Rows of [what, value] for the start page: the SAEs, the model, the data, and how much the parts explain."""
     sae, meta, texts = subject.sae, subject.meta, subject.texts
     told = [["SAE", f"{_architecture(sae)}, {subject.n_latents:,} latents in {int(sae.cfg.d_in):,} dimensions"]]
-    model, hook = (sae.cfg.metadata.get(name) for name in ("model_name", "hook_name"))
-    if model or hook:
-        told.append(["read from", " at ".join(str(part) for part in (model, hook) if part)])
+    said = " at ".join(str(part) for name in ("model_name", "hook_name") if (part := sae.cfg.metadata.get(name)))
+    read = texts.source if texts is not None else ""
+    if read or said:
+        told.append(["read from", read or said])
+    if read and said and read != said:
+        told.append(["the SAE's own model", said])
     report, n = meta.report, meta.report.n_directions
     told.append(
         [
@@ -60,6 +63,8 @@ def provenance(subject: Subject, found: Measured) -> list[list[str]]:
         told.append(["never fired in training", f"{dead:,} of {subject.n_latents:,} latents"])
     if texts is not None:
         told.append(["measured on", f"{len(texts.split):,} {texts.unit} in {len(texts.documents):,} pieces of text"])
+    if subject.fit is not None:
+        told.append(["there", f"L0 {subject.fit.l0:.1f}, FVU {subject.fit.fvu:.2f}"])
     if (silent := found.silent) is not None:
         told.append(["silent there", f"{int(silent.sum()):,} of {subject.n_latents:,} latents"])
     if subject.smaller:

@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from canonlib.errors import ConfigError, ModelError, require_positive, unknown
+from canonlib.errors import ConfigError, require_positive
+from canonlib.explore.opening import Recipe, own_bos
 from canonlib.explore.subject import Texts
+from canonlib.sae.outliers import Outliers
 from canonlib.store.reading import read_text
 
 if TYPE_CHECKING:
-    from sae_lens import SAE
     from transformer_lens.model_bridge import TransformerBridge
 
-CONTEXT = 128
-"""Tokens of a text that are read at once, where the SAE's metadata do not say."""
 _BATCH_TOKENS = 2048
-_OURS = ("embedded", "canonlib-world")
-"""Names of the world's model: a tier's, and the one in the metadata of the SAEs trained on it."""
 
 
 def read_documents(path: Path) -> list[str]:
@@ -48,74 +45,33 @@ def _jsonl(line: str, number: int, path: Path) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold half of a pair, which is no character
 
 
-def open_model(name: str) -> TransformerBridge:
-    """The model of that name or folder as a bridge; "embedded" and "canonlib-world" are the world's own.
-
-    Raises ``ModelError``, naming ``--model``, for one that cannot be opened.
-    """
-    from transformer_lens.model_bridge import TransformerBridge
-
-    from canonlib.world import model
-
-    if name in _OURS or Path(name).resolve() == model.folder().resolve():
-        return model.load()
-    try:
-        return TransformerBridge.boot_transformers(name, device="cpu", dtype=torch.float32).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as exc:
-        raise ModelError(
-            f"--model {name!r} cannot be opened ({exc}): give a folder, or a hub name with a network."
-        ) from exc
-
-
-def context_for(sae: SAE[Any], lm: TransformerBridge, asked: int | None = None) -> int:
-    """Tokens to read at once: those ``asked`` for, else those the SAE was trained on, else ``CONTEXT``.
-
-    Raises ``ConfigError`` for more than the model can read; what is not asked for is cut down to that.
-    """
-    limit = getattr(lm.cfg, "n_ctx", None)
-    if asked is not None:
-        if limit and asked > limit:
-            raise ConfigError(f"--context {asked} is more than the model's {limit:,} tokens: ask for {limit} at most.")
-        return asked
-    known = sae.cfg.metadata.get("context_size")
-    wanted = known if isinstance(known, int) and not isinstance(known, bool) and known > 1 else CONTEXT
-    return min(wanted, limit or wanted)
-
-
-@torch.no_grad()
-def require_hook(lm: TransformerBridge, hook: str, d_model: int) -> None:
-    """``ConfigError``, naming ``--hook`` or ``--model``, unless the model has that hook, with ``d_model`` coordinates."""
-    from canonlib.activations import residual_stream
-
-    if hook not in lm.hook_dict:
-        raise unknown("--hook", hook, sorted(h for h in lm.hook_dict if "resid" in h) or list(lm.hook_dict))
-    width = residual_stream(lm, torch.zeros(1, 2, dtype=torch.long), hook).shape[-1]
-    if width != d_model:
-        raise ConfigError(
-            f"the model has d_model {width} at {hook} and --sae {d_model}: give --model and --hook of that SAE."
-        )
-
-
 @torch.no_grad()
 def read_texts(
-    lm: TransformerBridge, documents: Sequence[str], hook: str, context: int = CONTEXT, progress: bool = True
-) -> Texts:
-    """The model's activations at ``hook`` on ``documents``, in pieces of ``context`` tokens.
+    lm: TransformerBridge, documents: Sequence[str], hook: str, recipe: Recipe | None = None, progress: bool = True,
+    max_norm: float | None = None,
+) -> Texts:  # fmt: skip
+    """The model's activations at ``hook`` on ``documents``, cut and chosen as ``recipe`` says (see ``opening``).
 
-    Raises ``ConfigError`` for documents without a token, a hook that the model lacks and a ``context`` below 2.
+    recipe: without one, ``<bos>`` stands in front where the tokenizer has one of its own, and pieces have ``CONTEXT``
+    tokens. max_norm: tokens whose norm is more than this many times the median are left out.
+
+    Raises ``ConfigError`` for documents without a token that counts, a hook that the model lacks and a context below 2.
     """
     from tqdm.auto import tqdm
 
     from canonlib.activations import Split, residual_stream
 
-    if require_positive("context", context) < 2:
-        raise ConfigError(f"context is {context}: a piece needs at least 2 tokens.")
     tokenizer: Any = lm.tokenizer
-    skip = int(tokenizer.bos_token_id is not None)
-    pieces = _pieces(tokenizer, documents, context, skip)
+    recipe = recipe or Recipe(begins=own_bos(tokenizer), left_out=frozenset(tokenizer.all_special_ids))
+    if require_positive("context", recipe.context) < 2:
+        raise ConfigError(f"context is {recipe.context}: a piece needs at least 2 tokens.")
+    pieces = _pieces(tokenizer, documents, recipe)
     ids, lengths = _ragged(pieces)
-    there = torch.arange(ids.shape[1]) < lengths[:, None]
-    there[:, :skip] = False
+    there = recipe.counts(ids, lengths)
+    if not there.any():
+        raise ConfigError(
+            "no token of the documents counts as text: they are all special ones, or left out by position."
+        )
     batch, kept = max(1, _BATCH_TOKENS // ids.shape[1]), []
     for start in tqdm(range(0, len(pieces), batch), desc="read texts", unit="batch", disable=not progress):
         rows = slice(start, start + batch)
@@ -123,7 +79,10 @@ def read_texts(
         kept.append(residual_stream(lm, ids[rows], hook)[there[rows]].float().cpu())
     document, position = there.nonzero(as_tuple=True)
     split = Split(torch.cat(kept), ids[there], document, position, torch.full_like(document, -1))
-    return Texts(split, ids, *_words(tokenizer, pieces), skip, lengths)
+    found = Outliers(split.activations, max_norm)
+    if max_norm is not None:
+        split = split.take(split.activations.norm(dim=1) <= found.limit)
+    return Texts(split, ids, *_words(tokenizer, pieces), recipe.skip, lengths)
 
 
 def _ragged(pieces: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -135,12 +94,13 @@ def _ragged(pieces: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, lengths
 
 
-def _pieces(tokenizer: Any, texts: Sequence[str], context: int, skip: int) -> list[list[int]]:
-    """Token ids of the documents, each piece with ``<bos>`` in front where the tokenizer has one."""
-    room, pieces = context - skip, []
+def _pieces(tokenizer: Any, texts: Sequence[str], recipe: Recipe) -> list[list[int]]:
+    """Token ids of the documents, each piece with what stands in front."""
+    front = [] if recipe.begins is None else [recipe.begins]
+    room, pieces = recipe.context - len(front), []
     for text in texts:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        pieces += [[tokenizer.bos_token_id] * skip + ids[i : i + room] for i in range(0, len(ids), room)]
+        pieces += [front + ids[i : i + room] for i in range(0, len(ids), room)]
     if not pieces:
         raise ConfigError("the model's tokenizer finds no token in the documents: give texts that it can read.")
     return pieces

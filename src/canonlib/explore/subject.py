@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from canonlib import activations
     from canonlib.meta import MetaSAE
+    from canonlib.sae.metrics import Reconstruction
 
 N_WORDS = 8
 """Output tokens kept for a latent."""
@@ -42,6 +43,8 @@ class Texts:
     """int64 ``[n_documents]`` tokens of each document, ``skip`` included; what follows is padding. None: all are full."""
     unit: str = "tokens"
     """What the rows of ``split`` are: "tokens", or, where others were left out, such as "entity mentions"."""
+    source: str = ""
+    """The model and the hook point that were read; empty where they are those of the SAE's metadata."""
 
     def __post_init__(self) -> None:
         n, context = self.documents.shape
@@ -130,6 +133,8 @@ class Subject:
     texts: Texts | None = None
     lm: TransformerBridge | None = None
     """For the output tokens of a direction (logit lens)."""
+    fit: Reconstruction | None = None
+    """How well the SAE reconstructs these texts' activations; None where that was not measured."""
     smaller: Sequence[Smaller] = ()
     """Ascending by size; classes are taken against the last."""
     names: Sequence[str] = ()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from canonlib.errors import ConfigError, require_positive
-from canonlib.rows import all_finite
+from canonlib.rows import all_finite, require_matrix
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 def require_activations(activations: Any, d_model: int) -> int:
     """The number of tokens in ``activations`` ``[n_tokens, d_model]``.
 
-    Raises ``ConfigError`` when there are no tokens, or when the shape does not suit an SAE with ``d_in`` = ``d_model``.
+    Raises ``ConfigError`` when there are no tokens, when they are no floating-point numbers, or when the shape does not
+    suit an SAE with ``d_in`` = ``d_model``.
     """
-    shape = tuple(activations.shape)
-    if len(shape) != 2:
-        raise ConfigError(f"activations must be [n_tokens, d_model], got shape {list(shape)}: flatten all other axes.")
+    shape = require_matrix(activations)
     if shape[1] != d_model:
         raise ConfigError(
             f"activations have d_model = {shape[1]} and the SAE has d_in = {d_model}: use the activations of the "
@@ -30,18 +29,21 @@ def require_activations(activations: Any, d_model: int) -> int:
         )
     if shape[0] == 0:
         raise ConfigError("activations hold 0 tokens: harvest at least one token before measuring.")
-    return int(shape[0])
+    return shape[0]
 
 
 def blocks(activations: Any, batch_size: int, device: torch.device | str = "cpu") -> Iterator[torch.Tensor]:
     """Yield ``activations`` ``[n_tokens, d_model]`` as tensors of at most ``batch_size`` rows on ``device``.
 
     Takes a tensor (memory-mapped or not) or a NumPy array (also a ``memmap``); only one block is in memory at a time.
+    Half precisions come as float32.
     Raises ``ConfigError`` at the first block with a NaN or an infinity, saying how many there are in all and where.
     """
     require_positive("batch_size", batch_size)
     for start in range(0, int(activations.shape[0]), batch_size):
         block = _rows(activations, start, start + batch_size).to(device)
+        if block.dtype in (torch.float16, torch.bfloat16):
+            block = block.float()
         if not all_finite(block):
             raise _non_finite(activations, start, batch_size)
         yield block

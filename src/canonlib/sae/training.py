@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from canonlib.errors import ConfigError
-from canonlib.rows import Rows, as_rows
+from canonlib.rows import Rows
 from canonlib.sae import checkpoint as checkpoints
 from canonlib.sae.architectures import start_from_data, untrained
 from canonlib.sae.batches import Batches
 from canonlib.sae.folders import sort_configuration
 from canonlib.sae.io import open_sae
+from canonlib.sae.outliers import ordinary_rows
 from canonlib.store import write_json
 from canonlib.tiers import TOPK_LIKE, Family, Member
 
@@ -36,6 +37,8 @@ REPORT_EVERY = 50
 """Steps between two points of the loss curve."""
 SAMPLE = 100_000
 """Tokens from which scale, mean and starting directions are taken."""
+L0_SAMPLE = 4_096
+"""Tokens on which the L0 is counted that the SAE's metadata keep."""
 
 
 class News(NamedTuple):
@@ -87,9 +90,17 @@ class Training:
         self, family: Family, member: Member, rows: Rows, seed: int, checkpoint: Path | None = None,
         metadata: dict[str, Any] | None = None, logger: LoggingConfig | None = None, device: str = "cpu",
     ) -> None:  # fmt: skip
-        """``seed`` is the tier's; the member's own is added. Raises what ``checkpoint.load`` raises."""
+        """``seed`` is the tier's; the member's own is added. Raises what ``checkpoint.load`` raises, and ``ConfigError``
+        for rows that are all the same.
+        """
         torch.manual_seed(seed + member.seed)
         sample = rows.sample(SAMPLE)
+        if bool((sample == sample[0]).all()):
+            raise ConfigError(
+                f"activations hold {len(rows):,} rows, all the same ({'zeros' if not sample.any() else 'one token'}): an SAE "
+                "learns from rows that differ. Look at the harvest."
+            )
+        self._sample = sample[:: max(1, len(sample) // L0_SAMPLE)].clone()
         self.family, self.member, self.checkpoint = family, member, checkpoint
         self.scale = rows.d_model**0.5 / sample.norm(dim=1).mean().item()
         sae = untrained(family, member, rows.d_model, metadata or {})
@@ -137,11 +148,21 @@ class Training:
             sae.topk_threshold /= 1 - (1 - sae.cfg.topk_threshold_lr) ** self.step
         sae.fold_activation_norm_scaling_factor(self.scale)
         self.trainer.set_final_sae_metadata()
+        sae.cfg.metadata.l0 = self._l0()
         sae.save_inference_model(out)
         sort_configuration(out)
         write_json(
             out / "training.json", {"every": REPORT_EVERY, "mse_loss": self.losses, "scaling_factor": self.scale}
         )
+
+    @torch.no_grad()
+    def _l0(self) -> float:
+        """Active latents per token, which tells later whether activations look like those of the training."""
+        if self.family.architecture in TOPK_LIKE:
+            return float(self.member.sparsity)
+        sae = self.trainer.sae
+        active = torch.count_nonzero(sae.encode(self._sample.to(sae.device)))
+        return round(int(active) / len(self._sample), 2)
 
 
 def train_together(
@@ -168,7 +189,7 @@ def train_together(
 def train(
     family: Family,
     size: int,
-    activations: Rows | torch.Tensor,
+    activations: Any,
     seed: int,
     out: Path,
     checkpoint: Path | None = None,
@@ -176,10 +197,13 @@ def train(
     report: Callable[[int, dict[str, float]], None] | None = None,
     logger: LoggingConfig | None = None,
     device: str = "cpu",
+    max_norm: float | None = None,
 ) -> SAE[Any]:
     """Train one SAE and save it to ``out`` as a SAELens folder (its inference form); return what loads from there.
 
-    activations: ``Rows`` or [n_tokens, d_model]. checkpoint: folder to go on from and to write to every
+    activations: ``[n_tokens, d_model]``, a tensor or NumPy array of any floating-point type, memory-mapped or not, a list
+    of such shards, or ``Rows``. max_norm: leave out rows whose norm is more than this many times the median; without it,
+    a ``UserWarning`` tells of outliers that outweigh the others. checkpoint: folder to go on from and to write to every
     ``CHECKPOINT_EVERY`` steps. report: called every ``REPORT_EVERY`` steps with the step and the losses. logger:
     SAELens's logging configuration; with ``log_to_wandb`` the losses go to the current Weights & Biases run (see
     ``wandb.init``). device: where it is trained; what comes back is on the CPU. The family's first sparsity and seed
@@ -198,7 +222,7 @@ def train(
     >>> saved
     ['cfg.json', 'sae_weights.safetensors', 'training.json']
     """
-    rows, family = as_rows(activations), replace(family, sizes=(size,))
+    rows, family = ordinary_rows(activations, max_norm, what="scale, mean and loss"), replace(family, sizes=(size,))
     member = family.members[0]
     one = Training(family, member, rows, seed, checkpoint, metadata, logger, device)
     train_together([one], rows, seed + member.seed, lambda _, n: report(n.step, n.losses) if report else None)

@@ -10,14 +10,15 @@ Every latent's effect comes from one pass over the data, at the active entries o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from canonlib.errors import ConfigError, require_positive
 from canonlib.sae.needs import Need, takes
+from canonlib.sae.outliers import Outliers
 from canonlib.sae.streaming import blocks, encoded, require_activations
 from canonlib.stitch.active import active, rows_per_block
 from canonlib.stitch.support import one_space
@@ -40,6 +41,8 @@ class InsertionEffects:
     mse_small: float
     mse_large: float
     n_tokens: int
+    ordinary: InsertionEffects | None = None
+    """The same on the tokens that are no outliers of norm (``canonlib.sae.outliers``); None where there are none."""
 
     @property
     def n_latents(self) -> int:
@@ -65,14 +68,17 @@ class InsertionEffects:
 @torch.no_grad()
 @takes(small=Need.INDEPENDENT, large=Need.INDEPENDENT)
 def insertion_effects(
-    small: SAE[Any], large: SAE[Any], activations: Any, batch_size: int = 4096, progress: bool = False
-) -> InsertionEffects:
+    small: SAE[Any], large: SAE[Any], activations: Any, batch_size: int = 4096, progress: bool = False,
+    max_norm: float | None = None, tell: Callable[[str], None] | None = None,
+) -> InsertionEffects:  # fmt: skip
     """Effect on MSE of every latent of ``large``, each inserted alone into ``small``, in one pass.
 
     ``activations`` are ``[n_tokens, d_model]``, a tensor or array, memory-mapped or not, streamed in blocks of at
     most ``batch_size`` tokens to the SAEs' device (fewer for wide SAEs, to bound memory: a block of the large SAE's
     latents has 2**28 entries at most on a GPU; on a CPU 2**21, or 512 tokens). Sums over tokens are float64; within a
-    token the arithmetic is that of the SAEs' dtype, at least float32. ``progress`` shows a bar.
+    token the arithmetic is that of the SAEs' dtype, at least float32. ``progress`` shows a bar. max_norm: leave out tokens
+    whose norm is more than this many times the median. Without it all count; where outliers of norm outweigh the others,
+    ``tell`` hears of it (by default a ``UserWarning``), and ``ordinary`` holds the effects without them.
 
     Raises ``ConfigError`` for SAEs that cannot be stitched (see ``stitch.support``), SAEs on different devices, and
     activations that are empty, of a wrong ``d_model`` or not finite.
@@ -89,11 +95,21 @@ def insertion_effects(
     n_tokens, device = require_activations(activations, small.cfg.d_in), small.W_dec.device
     if large.W_dec.device != device:
         raise ConfigError(f"the small SAE is on {device}, the large SAE on {large.W_dec.device}: move both to one.")
-    sums = _Sums(small, large)
+    outliers, near, far = Outliers(activations, max_norm), _Sums(small, large), _Sums(small, large)
     rows = rows_per_block(batch_size, large.cfg.d_sae, device)
     for block in _with_progress(blocks(activations, rows, device), n_tokens, rows, progress):
-        sums.add(block)
-    return sums.effects(n_tokens)
+        for sums, part in zip((near, far), outliers.split(block), strict=True):
+            if part is not None and len(part):
+                sums.add(part)
+    outliers.require_some()
+    if not far.n:
+        return near.effects()
+    ordinary = near.effects() if near.n else None
+    near.add_sums(far)
+    effects = replace(near.effects(), ordinary=ordinary)
+    turned = 0 if ordinary is None else int(((effects.delta_mse < 0) != (ordinary.delta_mse < 0)).sum())
+    outliers.tell("effects", f" (without them {turned:,} of {effects.n_latents:,} latents change sides)", tell)
+    return effects
 
 
 class _Sums:
@@ -110,9 +126,11 @@ class _Sums:
         self.fires = torch.zeros(n, dtype=torch.long, device=device)
         self.sse_small = torch.zeros((), dtype=torch.float64, device=device)
         self.sse_large = torch.zeros((), dtype=torch.float64, device=device)
+        self.n = 0
 
     def add(self, block: torch.Tensor) -> None:
         x = block.to(self.dtype)
+        self.n += len(block)
         f_small = active(encoded(self.small, block).to(self.dtype))
         f_large = active(encoded(self.large, block).to(self.dtype))
         residual = f_small.residual(x, self.w_small, self.b_small)
@@ -122,15 +140,19 @@ class _Sums:
         self.sse_small += _sum_of_squares(residual)
         self.sse_large += _sum_of_squares(f_large.residual(x, self.w_large, self.b_large))
 
-    def effects(self, n_tokens: int) -> InsertionEffects:
+    def add_sums(self, other: _Sums) -> None:
+        for name in ("projection", "squares", "fires", "sse_small", "sse_large", "n"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def effects(self) -> InsertionEffects:
         norms = self.w_large.double().square().sum(1)
-        count = n_tokens * self.w_large.shape[1]
+        count = self.n * self.w_large.shape[1]
         return InsertionEffects(
             delta_mse=((self.squares * norms - 2 * self.projection) / count).cpu(),
             fires=self.fires.cpu(),
             mse_small=float(self.sse_small) / count,
             mse_large=float(self.sse_large) / count,
-            n_tokens=n_tokens,
+            n_tokens=self.n,
         )
 
 

@@ -16,7 +16,7 @@ dictionary, the effect of any change and any number of paths are sums over rows 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ import torch
 from canonlib.errors import ConfigError, require_positive
 from canonlib.sae.entries import dots
 from canonlib.sae.needs import Need, takes
+from canonlib.sae.outliers import Outliers
 from canonlib.sae.streaming import blocks, encoded, require_activations
 from canonlib.stitch.active import active, rows_per_block
 from canonlib.stitch.assembly import checked_latents
@@ -106,12 +107,16 @@ class Pool:
 
 @torch.no_grad()
 @takes(saes=Need.INDEPENDENT)
-def pool(saes: Sequence[SAE[Any]], activations: Any, batch_size: int = 4096, progress: bool = False) -> Pool:
+def pool(
+    saes: Sequence[SAE[Any]], activations: Any, batch_size: int = 4096, progress: bool = False,
+    max_norm: float | None = None, tell: Callable[[str], None] | None = None,
+) -> Pool:  # fmt: skip
     """Measure the latents of ``saes`` together on ``activations`` ``[n_tokens, d_model]``.
 
     Cost: encoding the data with every SAE, Σ_t L0(t)² for the latents that fire together, and d_model for each pair
     that ever does. Memory: some 40 bytes for each active entry and each such pair (at most N²; 100 million or so for a
-    pair of GPT-2's larger SAEs on 16,000 tokens). Raises ``ConfigError`` for no SAEs, a ``batch_size`` below 1, for
+    pair of GPT-2's larger SAEs on 16,000 tokens). max_norm: leave out tokens whose norm is more than this many times the
+    median; without it, outliers that outweigh the others are told to ``tell`` (by default a ``UserWarning``). Raises ``ConfigError`` for no SAEs, a ``batch_size`` below 1, for
     SAEs whose latents depend on one another, that rescale their input or do not share one space (``stitch.support``),
     and for activations that do not suit.
 
@@ -130,12 +135,15 @@ def pool(saes: Sequence[SAE[Any]], activations: Any, batch_size: int = 4096, pro
         one_space(saes[0], sae)
     require_positive("batch_size", batch_size)
     n_tokens = require_activations(activations, saes[0].cfg.d_in)
-    gathered = _Gathered(saes)
+    gathered, outliers = _Gathered(saes), Outliers(activations, max_norm)
     n_rows = rows_per_block(batch_size, max(sae.cfg.d_sae for sae in saes), saes[0].W_dec.device)
     stream, n_blocks = blocks(activations, n_rows), -(-n_tokens // n_rows)
     for block in tqdm(stream, total=n_blocks, desc="pool latents", unit="block", disable=not progress):
-        gathered.add(block)
-    return gathered.pool(n_tokens)
+        ordinary, _ = outliers.split(block)
+        gathered.add(ordinary if outliers.leaves_out else block)
+    outliers.require_some()
+    outliers.tell("the error of every mixture", tell=tell)
+    return gathered.pool(n_tokens - outliers.n_far * outliers.leaves_out)
 
 
 class _Gathered:
