@@ -138,7 +138,9 @@ def test_positions_are_those_of_the_training(models: dict[str, Path], part: Any,
         ({"exclude_special_tokens": [-1]}, r"exclude_special_tokens = \[-1\]"),
     ],
 )
-def test_metadata_that_cannot_be_followed_are_named(models: dict[str, Path], metadata: dict[str, Any], told: str) -> None:
+def test_metadata_that_cannot_be_followed_are_named(
+    models: dict[str, Path], metadata: dict[str, Any], told: str
+) -> None:
     with pytest.raises(ConfigError, match=told):
         read(models, "bos", ["w1 w2"], **metadata)
 
@@ -175,11 +177,15 @@ def folders(models: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
     sae = random_sae("standard", 40, D, dtype="float32", metadata={"model_name": str(models["bos"]), "hook_name": HOOK})
     sae.save_model(tmp_path / "sae")
     train_meta_sae(sae, MetaConfig(n_latents=6, k=2.0, steps=40), progress=False).save(tmp_path / "meta")
-    (tmp_path / "texts.txt").write_text("\n".join(" ".join(f"w{(i * j) % 30}" for j in range(1, 9)) for i in range(1, 30)))
+    (tmp_path / "texts.txt").write_text(
+        "\n".join(" ".join(f"w{(i * j) % 30}" for j in range(1, 9)) for i in range(1, 30))
+    )
     return {name: tmp_path / name for name in ("sae", "meta", "texts.txt")}
 
 
-def test_the_page_says_what_was_read_and_doubts_what_does_not_fit(folders: dict[str, Path], models: dict[str, Path]) -> None:
+def test_the_page_says_what_was_read_and_doubts_what_does_not_fit(
+    folders: dict[str, Path], models: dict[str, Path]
+) -> None:
     from canonlib.explore.about import provenance
     from canonlib.explore.records import measure
 
