@@ -153,6 +153,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     }
     optional |= {path.relative_to(ROOT).as_posix(): notebooks for path in (ROOT / "src/canonlib/book").glob("*.py")}
     optional["src/canonlib/book/pdf.py"] = notebooks | {"playwright"}
+    optional["src/canonlib/book/testing.py"] = {"pytest"}  # a plugin of pytest's own
     distributions, missing = metadata.packages_distributions(), []
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]:
         for module in sorted(imports_of(path)):

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from canonlib.book.strict import EXECUTE
+
 KERNEL = "python3"
 ENGINE = "canonlib"
 MEMORY = "memory.txt"
@@ -28,12 +30,12 @@ def own_kernel(scratch: Path, threads: int | None = 1) -> Iterator[str]:
     A ``python3`` kernel that the user has installed for all environments would otherwise win. The kernel gets a
     fixed hash seed, one thread (the last bits of a sum depend on their number; and kernels side by side that each take
     every core slow one another down far more than they gain; None leaves the number to torch), no progress bars, no
-    IPython profile and no history.
+    IPython profile and no history, and it is strict (``canonlib.book.strict``).
     """
     folder = scratch / "jupyter" / "kernels" / KERNEL
     folder.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.enabled=False",
-            "--IPKernelApp.log_level=40"]  # fmt: skip
+            "--IPKernelApp.log_level=40", f"--IPKernelApp.exec_lines={EXECUTE}"]  # fmt: skip
     if os.name == "posix":
         argv.append(f"--IPKernelApp.exec_lines={_TELL_MEMORY.format(path=str(scratch / MEMORY))}")
     env = {"PYTHONHASHSEED": "0", "IPYTHONDIR": str(scratch / "ipython"), "CANONLIB_PROGRESS": "0"}
