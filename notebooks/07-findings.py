@@ -427,19 +427,19 @@ viz.say(
 # %% [markdown]
 # ## The same on your own SAEs
 #
-# Whatever SAELens can load will do: a release from the hub (`SAE.from_pretrained`), or a folder. To have a folder we save two SAEs of this book to a temporary one. In your case, only the two lines that load remain.
+# Whatever SAELens can load will do: `open_sae` takes a folder, or a release of the hub with the name of its SAE, and refuses what the methods cannot use ([what each function accepts](api/accepts.md)). To have a folder we save two SAEs of this book to a temporary one. In your case, only the two lines that open remain.
 
 # %%
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sae_lens import SAE
+from canonlib.sae import open_sae
 
 with TemporaryDirectory() as folder:
     saes[pairs[-1].small].save_model(Path(folder, "small"))
     saes[pairs[-1].large].save_model(Path(folder, "large"))
-    small = SAE.load_from_disk(Path(folder, "small"))
-    large = SAE.load_from_disk(Path(folder, "large"))
+    small = open_sae(Path(folder, "small"))
+    large = open_sae(Path(folder, "large"))
 print(small.cfg.architecture(), small.cfg.d_sae, large.cfg.architecture(), large.cfg.d_sae)
 
 # %% [markdown]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -345,6 +346,9 @@ def _folders(root: Path) -> list[str]:
         getattr(meta.sae, name).copy_(value)
     meta.sae.b_enc.zero_()
     meta.sae.b_dec.zero_()
+    level = float(meta.sae.threshold[0])
+    told = replace(meta.report, threshold=level, trained_threshold=level, l0=1.0, trained_l0=1.0, dead_fraction=0.0)
+    meta = replace(meta, report=told)
     meta.save(root / "meta")
     (root / "texts.json").write_text(json.dumps(contexts))
     return ["--meta", str(root / "meta"), "--sae", str(root / "sae"), "--contexts", str(root / "texts.json")]

@@ -89,7 +89,7 @@ def kinds() -> dict[str, Callable[[], SAE[Any]]]:
 
 
 def served(make: Callable[[], SAE[Any]], need: Need) -> bool:
-    """Whether an SAE of that kind passes the check for ``need``."""
+    """Whether an SAE of that kind passes the check for ``need``, which raises ``ConfigError`` for one that does not."""
     from canonlib.sae import require_dictionary
 
     with warnings.catch_warnings():

@@ -64,7 +64,7 @@ def require_dictionary(sae: SAE[Any], need: Need, called: str = "SAE") -> None:
     >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
     >>> sae = toy.planted_sae(truth, range(6))
     >>> sae.b_enc.data[2] = float("nan")
-    >>> require_dictionary(sae, Need.DIRECTIONS)
+    >>> require_dictionary(sae, Need.DIRECTIONS)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     canonlib.errors.ConfigError: the SAE holds 1 value that is no number in b_enc, the first at [2] (nan): ...
@@ -143,7 +143,10 @@ def require_k(k: object, n_latents: int, subject: str, whole: bool = True) -> No
 
 
 def require_numbers(name: str, tensor: torch.Tensor, subject: str) -> None:
-    """Raise ``ConfigError``, beginning with ``subject``, for NaN and for infinities but those of ``NEVER_FIRES``."""
+    """Raise ``ConfigError``, beginning with ``subject``, for NaN and for infinities but those of ``NEVER_FIRES``.
+
+    ``name`` is the weight's in the SAE, which says what it may hold; ``tensor`` has any shape, such as ``[n_latents]``.
+    """
     if not tensor.dtype.is_floating_point or all_finite(tensor):
         return
     odd = ~torch.isfinite(tensor)

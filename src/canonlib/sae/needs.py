@@ -90,7 +90,7 @@ def _fit(value: Any, need: Need, called: str) -> Any:
 
 def ready(sae: SAE[Any], need: Need, called: str = "SAE") -> SAE[Any]:
     """``sae`` once it has passed ``require_dictionary``: itself, or where ``need`` asks for more than directions and it
-    is in half precision, a copy in float32.
+    is in half precision, a copy in float32. Raises ``ConfigError`` as that does.
     """
     require_dictionary(sae, need, called)
     if need.covers(Need.ACTIVATIONS) and any(p.dtype in _HALVES for p in sae.parameters()):

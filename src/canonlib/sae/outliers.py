@@ -52,7 +52,7 @@ class Outliers:
         self.squares = self.far_squares = 0.0
 
     def split(self, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The ordinary rows of a block, and the others; None for none (or where they are left out)."""
+        """The ordinary rows of a block ``[n_tokens, d_model]``, and the others; None for none (or where they are left out)."""
         norms = torch.linalg.vector_norm(block, dim=1).double()
         far = norms > self.limit if self.limit > 0 else torch.zeros_like(norms, dtype=torch.bool)
         self.n += len(block)

@@ -77,7 +77,8 @@ def require_one_space(
     Names for one model or one hook point are followed (``same_model``, ``hook_identity``). Different are also
     another head, ``prepend_bos``, revision or processing of the weights. What only one of them says is unknown of the
     other: allowed, with a note to ``tell`` (by default a ``UserWarning``). ``called`` names both; ``purpose`` begins
-    the message's last sentence. A matrix says nothing of where it is from, and passes.
+    the message's last sentence. A matrix ``[n_latents, d_model]`` says nothing of where it is
+    from, and passes.
     """
     if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):
         return

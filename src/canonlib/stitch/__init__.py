@@ -1,5 +1,6 @@
 """SAE stitching: what each latent of a large SAE adds to a small one, and SAEs built of both."""
 
+from canonlib.sae.dictionary import require_independent
 from canonlib.stitch.assembly import Part, combine, insert, swap
 from canonlib.stitch.classes import Classes, Predictor, auc_interval, classify, cosine_predictor
 from canonlib.stitch.gathering import Frankenstein, frankenstein
@@ -10,7 +11,7 @@ from canonlib.stitch.mixture import Change, Mixture
 from canonlib.stitch.ordering import greedy_moves, greedy_order
 from canonlib.stitch.path import Move, Path, plan, walk
 from canonlib.stitch.pooling import Pool, pool
-from canonlib.stitch.support import require_independent, require_same_space, require_stitchable
+from canonlib.stitch.support import require_same_space, require_stitchable
 
 __all__ = [
     "Change",

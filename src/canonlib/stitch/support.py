@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from canonlib.sae.dictionary import Need, require_dictionary, require_independent
+from canonlib.sae.dictionary import Need, require_dictionary
 from canonlib.sae.space import require_one_space
 
 if TYPE_CHECKING:
     from sae_lens import SAE
-
-__all__ = ["require_independent", "require_same_space", "require_stitchable"]
 
 
 def one_space(small: SAE[Any], large: SAE[Any]) -> None:
