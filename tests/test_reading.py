@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +233,49 @@ def test_norm_outliers_are_left_out_by_the_rule(models: dict[str, Path]) -> None
     limit = 1.1 * norms.median()
     some = reading.read_texts(lm, texts, HOOK, opening.recipe_for(sae, lm), progress=False, max_norm=1.1).split
     assert 0 < len(some) < len(every) and some.token.tolist() == every.token[norms <= limit].tolist()
+
+
+# --- any precision, through everything
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("kind", ["standard", "jumprelu", "gated", "topk"])
+def test_saes_of_any_precision_pass_through_everything(
+    kind: str, dtype: str, models: dict[str, Path], folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """From a folder and in memory, with the meta-SAE in that precision too; the page is that of the same float32 SAE."""
+    from canonlib import meta as methods
+    from canonlib.cli.interpret import _from_folders
+    from canonlib.explore.site import write_explorer
+
+    where = {"model_name": str(models["bos"]), "hook_name": HOOK}
+    sae = random_sae(kind, 40, D, dtype=dtype, metadata=where)
+    small = random_sae("standard", 9, D, dtype=dtype, metadata=where)
+    sae.save_model(tmp_path / "odd")
+    small.save_model(tmp_path / "small")
+    copy.deepcopy(sae).to(dtype=torch.float32).save_model(tmp_path / "plain")
+    meta = train_meta_sae(sae, MetaConfig(n_latents=6, k=2.0, steps=40), progress=False)
+    meta.save(tmp_path / "meta")
+    pages = {}
+    for name in ("odd", "plain"):
+        subject = own.own_subject(
+            tmp_path / name, tmp_path / "meta", [tmp_path / "small"], texts=folders["texts.txt"], progress=False
+        )
+        write_explorer(subject, tmp_path / "out" / name)
+        pages[name] = [(tmp_path / "out" / name / "data" / f"{file}-0.js").read_text() for file in ("latents", "metas")]
+    if dtype != "float64":
+        assert pages["odd"] == pages["plain"]
+    (tmp_path / "texts.json").write_text(json.dumps([["a"]] * 40))
+    assert len(_from_folders(tmp_path / "meta", tmp_path / "odd", tmp_path / "texts.json")[1]) == 40
+    odd = replace(meta, sae=copy.deepcopy(meta.sae).to(dtype=getattr(torch, dtype)))
+    write_explorer(replace(subject, sae=sae, meta=odd), tmp_path / "memory")
+    x = torch.randn(30, D, generator=torch.Generator().manual_seed(0))
+    for form in (x, x.double(), x.half(), x.bfloat16(), x.numpy()):
+        methods.readings(odd, sae, form)
+    methods.with_controls(sae, meta.config, progress=False, real=odd)
+    methods.replace_parts(odd, sae, small, steps=5, progress=False)
+    family = methods.stack({9: small, 40: sae})
+    assert methods.split_tree(odd, family, 9, 0).size == 9 and methods.count_splits(odd, family).n_splits >= 0
+    assert methods.pursue(sae, odd.sae.W_dec, 2).coefficients.shape == (40, 6)
+    assert 0 <= methods.shared_part_overlap(odd, sae, small).share <= 1
+    assert methods.variance_explained(odd, sae) == pytest.approx(methods.variance_explained(meta, sae), abs=0.02)

@@ -138,7 +138,7 @@ def _parts(subject: Subject, shares: torch.Tensor) -> tuple[list[list[list[float
     parts: list[list[list[float]]] = []
     left: list[float | None] = []
     for block, own in zip(unit.split(4096), shares.split(4096), strict=True):
-        rest = (block - subject.meta.sae.decode(own)).norm(dim=1).tolist()
+        rest = (block - subject.meta.sae.decode(own.to(subject.meta.sae.dtype))).norm(dim=1).tolist()
         latent, part = own.nonzero(as_tuple=True)
         order = own[latent, part].argsort(descending=True, stable=True)
         order = order[latent[order].argsort(stable=True)]  # by latent, and in each the most active first

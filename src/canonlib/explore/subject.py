@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from canonlib.errors import ConfigError
-from canonlib.sae.dictionary import Need, require_dictionary
+from canonlib.sae.needs import Need, ready
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -153,10 +153,13 @@ class Subject:
 
     def __post_init__(self) -> None:
         read = Need.DIRECTIONS if self.texts is None else Need.SUM
-        require_dictionary(self.sae, read)
-        require_dictionary(self.meta.sae, Need.SUM, "meta-SAE")
-        for smaller in self.smaller:
-            require_dictionary(smaller.sae, Need.DIRECTIONS, f"smaller SAE {smaller.label}")
+        fitted = {
+            "sae": ready(self.sae, read),
+            "meta": replace(self.meta, sae=ready(self.meta.sae, Need.SUM, "meta-SAE")),
+            "smaller": [replace(s, sae=ready(s.sae, Need.DIRECTIONS, f"smaller SAE {s.label}")) for s in self.smaller],
+        }
+        for name, value in fitted.items():
+            object.__setattr__(self, name, value)
         d = int(self.sae.cfg.d_in)
         widths = {"the meta-SAE": int(self.meta.sae.cfg.d_in)}
         widths |= {f"smaller SAE {s.label}": int(s.sae.cfg.d_in) for s in self.smaller}
