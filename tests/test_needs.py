@@ -73,13 +73,16 @@ def test_every_public_function_that_takes_an_sae_says_what_it_needs() -> None:
                 takes = {p for p, a in inspect.signature(found).parameters.items() if "SAE" in str(a.annotation)}
                 if takes - set(getattr(found, "__takes__", ())):
                     lacking.append(entry.name)
-    # The check itself, what it is made of, and two that look at metadata alone.
-    own = ("sae.dictionary.", "sae.needs.", "sae.space.", "sae.require_dictionary", "sae.Need", "stitch.require_",
-           "stitch.support.", "meta.config.require_agreement", "meta.model.frozen", "meta.model.unit_rows",
-           "sae.training.make_trainer", "sae.architectures.", "explore.reading.",
-           "explore.opening.", "sae.doubts.", "sae.fast.", "sae.checkpoint.",
-           "sae.group.", "sae.entries.", "sae.streaming.encoded", "book.accepted.")  # fmt: skip
-    assert [name for name in lacking if not name.removeprefix("canonlib.").startswith(own)] == []
+    # The check itself and what it is made of; those that look at metadata or weights alone; and the trainer's own.
+    own = {
+        "sae.dictionary.output_lengths", "sae.dictionary.require_independent", "sae.require_dictionary", "sae.needs.ready",
+        "sae.doubts.doubt", "sae.doubts.trained_l0", "sae.space.known", "sae.space.loading", "sae.space.require_one_space",
+        "sae.streaming.encoded", "stitch.require_same_space", "stitch.require_stitchable", "stitch.support.one_space",
+        "meta.config.require_agreement", "meta.model.unit_rows", "explore.opening.context_for", "explore.opening.open_model",
+        "explore.opening.recipe_for", "sae.architectures.start_from_data", "sae.fast.refusal", "sae.training.make_trainer",
+        "sae.checkpoint.save", "sae.checkpoint.load", "book.accepted.served", "sae.streaming.decoded",
+    }  # fmt: skip
+    assert [name for name in lacking if name.removeprefix("canonlib.") not in own] == []
 
 
 @pytest.mark.parametrize(
@@ -88,21 +91,31 @@ def test_every_public_function_that_takes_an_sae_says_what_it_needs() -> None:
 def test_every_function_refuses_what_it_cannot_use(name: str, parameter: str, meta: MetaSAE) -> None:
     """The guard comes first: nothing else need be right for it to speak."""
     called = function(name)
-    others = {p: None for p, a in inspect.signature(called).parameters.items() if a.default is a.empty}
+    takes, parameters = called.__takes__, inspect.signature(called).parameters
+
+    def held(by: str, value: Any) -> Any:
+        annotation = str(parameters[by].annotation)
+        if by in ("meta", "real") and isinstance(value, torch.nn.Module):
+            return MetaSAE(value, meta.config, meta.report)
+        value = Part(value, [0]) if "Part" in annotation and isinstance(value, torch.nn.Module) else value
+        return {N: value} if "Mapping" in annotation else [value] if "Sequence" in annotation else value
+
+    others = {p: held(p, random_sae("standard", N, D)) if p in takes else None for p in parameters}
     spoilt = random_sae("standard", N, D)
     spoilt.W_enc.data[3, 5] = float("nan")
-    bad = [(spoilt, r"W_enc, the first at \[3, 5\]"), (transcoder("transcoder"), "transcoder"),
-           (transcoder("skip_transcoder", 8), "skip_transcoder"), ("folder", "got a str")]  # fmt: skip
+    annotation = str(parameters[parameter].annotation)
+    bad: list[tuple[Any, str]] = [
+        (spoilt, r"W_enc, the first at \[3, 5\]"), (transcoder("transcoder"), "is a transcoder"),
+        (transcoder("skip_transcoder", 8), "skip_transcoder"), ("folder", "got a str|is a str|got shape"),
+    ]  # fmt: skip
+    if "None" not in annotation:
+        bad.append((None, "NoneType"))
+    if "Tensor" not in annotation:
+        bad += [(spoilt.W_dec.detach(), "a Tensor"), (spoilt.W_dec.detach().numpy(), "a ndarray")]
     for value, told in bad:
-        if isinstance(inspect.signature(called).parameters[parameter].annotation, str):
-            annotation = inspect.signature(called).parameters[parameter].annotation
-            held = Part(value, [0]) if "Part" in annotation else value
-            held = {N: held} if "Mapping" in annotation else [held] if "Sequence" in annotation else held
-            held = (
-                MetaSAE(held, meta.config, meta.report) if parameter in ("meta", "real") and held is not value else held
-            )
-        with pytest.raises(ConfigError, match=told):
-            called(**{**others, parameter: held})
+        with pytest.raises(ConfigError, match=told) as refused:
+            called(**{**others, parameter: held(parameter, value)})
+        assert len(str(refused.value).splitlines()) == 1
 
 
 def test_the_reference_says_what_the_code_accepts() -> None:
@@ -235,6 +248,9 @@ def test_numpy_matrices_are_matrices() -> None:
         ("gpt2", "gpt2-medium", False),
         ("one/model", "another/model", False),
         ("pythia-70m", "pythia-70m-deduped", False),
+        ("/home/me/finetuned/gpt2", "gpt2", False),
+        ("./gpt2", "gpt2", False),
+        ("/models/gpt2/", "/models/gpt2", True),
     ],
 )
 def test_names_of_models(a: str, b: str, same: bool) -> None:
@@ -288,6 +304,7 @@ USES: dict[str, Any] = {
         ({"prepend_bos": True}, {"prepend_bos": False}),
         ({}, {"model_from_pretrained_kwargs": {"center_writing_weights": True}}),
         ({"model_from_pretrained_kwargs": {"revision": "a"}}, {"model_from_pretrained_kwargs": {"revision": "b"}}),
+        ({"model_from_pretrained_kwargs": {"checkpoint_value": 1000}}, {}),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*model_from_pretrained_kwargs")
@@ -301,7 +318,9 @@ def test_what_is_read_otherwise_is_another_space(use: str, one: dict[str, Any], 
 @pytest.mark.parametrize(
     "other",
     [{"model_name": "gpt2-small"}, {"model_name": "openai-community/gpt2"}, {"hook_name": "blocks.7.hook_resid_post"},
-     {"model_from_pretrained_kwargs": {"center_writing_weights": False}}],
+     {"model_from_pretrained_kwargs": {"center_writing_weights": False}},
+     {"model_from_pretrained_kwargs": {"center_unembed": True, "fold_ln": True}},
+     {"model_from_pretrained_kwargs": {"revision": "main"}}],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:.*model_from_pretrained_kwargs")
 def test_other_names_for_one_space_are_one_space(use: str, other: dict[str, Any]) -> None:
@@ -313,6 +332,21 @@ def test_what_is_unknown_is_allowed_with_a_note(use: str) -> None:
     a, b = _pairs({}, {"model_name": "", "hook_name": None})
     with pytest.warns(UserWarning, match="does not say its model_name and its hook_name"):
         USES[use](a, b)
+
+
+def test_each_sae_is_told_of_what_it_does_not_say() -> None:
+    a, b = _pairs({"model_name": ""}, {"hook_name": ""})
+    heard: list[str] = []
+    require_one_space(a, b, ("the first SAE", "the second SAE"), tell=heard.append)
+    assert heard == ["the first SAE does not say its model_name: taken to be as in the other.",
+                     "the second SAE does not say its hook_name: taken to be as in the other."]  # fmt: skip
+
+
+def test_inside_a_block_all_processing_counts() -> None:
+    where = {"hook_name": "blocks.3.ln2.hook_normalized"}
+    a, b = _pairs(where, where | {"model_from_pretrained_kwargs": {"fold_ln": True}})
+    with pytest.raises(ConfigError, match="fold_ln = False and the second SAE True"):
+        nearest(a, b)
 
 
 def test_nothing_known_of_either_is_no_news() -> None:

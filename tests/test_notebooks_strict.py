@@ -25,7 +25,9 @@ FAILING = {
     "plain error": "1 / 0",
 }
 FINE = ["%time 1", "!true", "x = !echo a b\nassert x == ['a b'], x", "y = 'a'\nz = !echo {y} $y\nassert z == ['a a']",
-        "%%time\n1", "!echo out"]  # fmt: skip
+        "%%time\n1", "!echo out", "command, run = 'mine', 'yours'\n!test \"$command {run}\" = 'mine yours'",
+        "def inside():\n    own = 'a'\n    !test $own = a\n    x = !echo $own\n    assert x == ['a'], x\ninside()",
+        "x = !echo told 1>&2\nassert x == ['told'], x"]  # fmt: skip
 
 
 def notebook(path: Path, *cells: str) -> Path:

@@ -18,7 +18,7 @@ from canonlib.sae.doubts import doubt, trained_l0
 from canonlib.sae.metrics import reconstruction
 from canonlib.sae.outliers import ordinary_rows, typical_norm
 from canonlib.sae.training import train
-from canonlib.stitch import classify, insertion_effects, pool
+from canonlib.stitch import classify, insert, insertion_effects, pool
 from canonlib.tiers import Family
 
 D = 12
@@ -220,13 +220,35 @@ def test_what_cannot_be_measured_on_is_refused_by_name(measure: Any, x: torch.Te
 def test_training_tells_of_outliers_and_leaves_them_out(x: torch.Tensor, tmp_path: Path) -> None:
     far = torch.arange(len(x)) % 100 == 7
     spoilt = torch.where(far[:, None], 100 * x, x)
-    with pytest.warns(UserWarning, match=r"they decide scale, mean and loss.*max_norm=10"):
+    with pytest.warns(UserWarning, match=r"they decide scale, mean and loss.*max_norm .--max-norm. of 10"):
         train(FAMILY, 8, spoilt, seed=0, out=tmp_path / "told")
     sae = train(FAMILY, 8, spoilt, seed=0, out=tmp_path / "out", max_norm=10)
     wanted = train(
         FAMILY, 8, spoilt[spoilt.norm(dim=1) <= 10 * spoilt.norm(dim=1).median()], seed=0, out=tmp_path / "wanted"
     )
     assert torch.equal(sae.W_dec, wanted.W_dec)
+
+
+def test_outliers_in_step_with_the_texts_are_seen() -> None:
+    """The first of 128 positions, and as many rows as make an even stride of 128: the stride would see nothing else."""
+    x = torch.ones(2**21, 2)
+    x[::128] *= 3_000
+    assert typical_norm(x) == pytest.approx(2**0.5)
+    heard: list[str] = []
+    assert len(ordinary_rows(x, tell=heard.append)) == len(x) and len(ordinary_rows(x, 10)) == len(x) - 2**14
+    assert len(heard) == 1 and "of 16,384 rows looked at" in heard[0]
+
+
+def test_a_stitched_sae_is_not_doubted_for_another_l0() -> None:
+    small, large = random_sae("standard", 7, D), random_sae("standard", 24, D)
+    small.cfg.metadata.l0 = large.cfg.metadata.l0 = 0.5
+    both = insert(small, large, range(24))
+    assert trained_l0(small) == 0.5 and trained_l0(both) is None
+
+
+def test_squares_beyond_float64_are_refused() -> None:
+    with pytest.raises(ConfigError, match="overflow"):
+        reconstruction(random_sae("standard", 24, D), 1e200 * random_activations(9, D))
 
 
 def test_rows_within_a_limit_keep_their_places() -> None:

@@ -136,7 +136,7 @@ def test_positions_are_those_of_the_training(models: dict[str, Path], part: Any,
     [
         ({"seqpos_slice": "all"}, "seqpos_slice = 'all'"),
         ({"seqpos_slice": [1, 2, 0]}, r"seqpos_slice = \[1, 2, 0\]"),
-        ({"seqpos_slice": [9, 10], "context_size": 5}, "there are none of them"),
+        ({"seqpos_slice": [9, 10], "context_size": 5}, "a context of 5 tokens has none of them"),
         ({"exclude_special_tokens": "yes"}, "exclude_special_tokens = 'yes'"),
         ({"exclude_special_tokens": [-1]}, r"exclude_special_tokens = \[-1\]"),
     ],

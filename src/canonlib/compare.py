@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from canonlib.errors import ConfigError, require_positive
+from canonlib.errors import ConfigError, is_finite, require_positive
 from canonlib.sae.needs import Need, takes
 from canonlib.sae.space import require_one_space
 
@@ -47,7 +47,7 @@ def decoder_directions(sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
 
 
 def _unit(sae: SAE[Any] | torch.Tensor) -> torch.Tensor:
-    rows = torch.as_tensor(getattr(sae, "W_dec", sae)).detach()
+    rows = getattr(sae, "W_dec", sae).detach()
     if rows.ndim != 2 or rows.shape[0] == 0:
         raise ConfigError(f"decoder rows must be a matrix [n_latents, d_model], got shape {list(rows.shape)}.")
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
@@ -74,7 +74,7 @@ def _similarity(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def _comparable(a: SAE[Any] | torch.Tensor, b: SAE[Any] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Unit rows of both, in one dtype on one device."""
-    require_one_space(a, b, ("first SAE", "second SAE"), _ONE_SPACE)
+    require_one_space(a, b, ("the first SAE", "the second SAE"), _ONE_SPACE)
     unit_a, unit_b = _unit(a), _unit(b)
     if unit_a.shape[1] != unit_b.shape[1]:
         raise ConfigError(
@@ -204,5 +204,5 @@ def shared_latents(a: SAE[Any], b: SAE[Any], threshold: float = 0.7) -> torch.Te
 
 
 def _require_cosine(threshold: float) -> None:
-    if not -1 <= threshold <= 1:
+    if not is_finite(threshold) or not -1 <= threshold <= 1:
         raise ConfigError(f"threshold must lie between -1 and 1, got {threshold!r}: it is a cosine.")

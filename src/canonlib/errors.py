@@ -58,7 +58,7 @@ def require_positive(field: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise ConfigError(f"{field} must be a whole number of at least 1, got {value!r}.")
     if value >= 2**62:
-        raise ConfigError(f"{field} must be a whole number below {2**62}, got one of {len(str(value))} digits.")
+        raise ConfigError(f"{field} must be a whole number below {2**62}, got one of {value.bit_length()} bits.")
     return value
 
 

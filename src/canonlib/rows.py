@@ -21,6 +21,15 @@ def all_finite(values: torch.Tensor) -> bool:
     return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
+def row_norms(rows: torch.Tensor) -> torch.Tensor:
+    """Length of each row of ``[n_tokens, d_model]``, float64 ``[n_tokens]``: what every rule about norms looks at."""
+    return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+
+
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+"""Types of numbers that activations, directions and weights may have."""
+
+
 def require_matrix(values: Any, name: str = "activations") -> tuple[int, int]:
     """The shape of a floating-point matrix ``[n_tokens, d_model]``: a tensor or a NumPy array, memory-mapped or not.
 
@@ -33,17 +42,54 @@ def require_matrix(values: Any, name: str = "activations") -> tuple[int, int]:
     """
     if not isinstance(values, (torch.Tensor, np.ndarray)):
         raise ConfigError(f"{name} must be a tensor or a NumPy array, got a {type(values).__name__}.")
+    if isinstance(values, torch.Tensor):
+        _require_dense(values, name)
+    elif isinstance(values, np.ma.MaskedArray):
+        raise ConfigError(f"{name} are a masked array, and what is masked would count: write the rows that shall.")
     shape = list(values.shape)
     if len(shape) != 2:
         fix = f": write {name}.reshape(-1, {shape[-1]})" if len(shape) > 2 else ""
         raise ConfigError(f"{name} must be [n_tokens, d_model], got shape {shape}{fix}.")
-    floats = values.is_floating_point() if isinstance(values, torch.Tensor) else values.dtype.kind == "f"
-    if not floats:
+    if values.dtype not in FLOATS and getattr(values.dtype, "kind", "") != "f":
         raise ConfigError(
             f"{name} are {str(values.dtype).removeprefix('torch.')}: real numbers are expected, as a model gives them; for "
             "others write .astype('float32') or .float() yourself."
         )
     return shape[0], shape[1]
+
+
+def _require_dense(values: torch.Tensor, name: str) -> None:
+    kind = (
+        "nested" if values.is_nested else "quantized" if values.is_quantized else "on the meta device, without numbers"
+        if values.is_meta else "sparse" if values.layout != torch.strided else ""
+    )  # fmt: skip
+    if kind:
+        raise ConfigError(f"{name} are {kind}: give a dense tensor of numbers.")
+
+
+def native(values: np.ndarray[Any, Any]) -> torch.Tensor:
+    """A copy of an array of real numbers ``[n_tokens, d_model]`` as a tensor, whatever its byte order and strides; long
+    doubles become float64.
+    """
+    kind = np.float64 if values.dtype.itemsize > 8 else values.dtype.newbyteorder("=")
+    return torch.from_numpy(np.array(values, dtype=kind, order="C"))
+
+
+def as_matrix(values: Any, name: str) -> torch.Tensor:
+    """A matrix of directions ``[n_latents, d_model]`` as a plain tensor; whole numbers become float32.
+
+    Raises ``ConfigError``, naming ``name``, for what is no dense matrix of real numbers.
+    """
+    if isinstance(values, np.ndarray):
+        whole = values.dtype.kind in "iub" and not isinstance(values, np.ma.MaskedArray)
+        values = torch.from_numpy(values.astype(np.float32)) if whole else values
+    elif isinstance(values, torch.Tensor) and values.layout == torch.strided and not values.is_quantized:
+        whole = not values.is_floating_point() and not values.is_complex()
+        values = values.float() if whole and not values.is_meta else values
+    require_matrix(values, name)
+    if isinstance(values, np.ndarray):
+        return native(values)
+    return values if type(values) in (torch.Tensor, torch.nn.Parameter) else values.as_subclass(torch.Tensor)
 
 
 class Rows:
@@ -96,14 +142,25 @@ class Rows:
             raise self._not_finite(place, out)
         return out
 
-    def sample(self, n: int, finite: bool = True) -> torch.Tensor:
-        """At most ``n`` rows, evenly spread, ``[n, d_model]``; errors as in ``read``."""
-        return self.read(torch.arange(0, len(self), max(1, -(-len(self) // n))), finite)
+    def sample(self, n: int) -> torch.Tensor:
+        """At most ``n`` rows at an even stride, ``[n, d_model]``; errors as in ``read``."""
+        return self.read(torch.arange(0, len(self), max(1, -(-len(self) // n))))
+
+    def scattered(self, n: int, finite: bool = True) -> torch.Tensor:
+        """At most ``n`` rows, one from a chance place in each of ``n`` equal stretches, ``[n, d_model]``; always the same.
+
+        For figures about all rows: an even stride can fall into step with texts of one length, and see one position of
+        them alone. Errors as in ``read``.
+        """
+        if len(self) <= n:
+            return self.read(torch.arange(len(self)), finite)
+        chance = torch.rand(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        return self.read(((torch.arange(n) + chance) * (len(self) / n)).long().clamp_max(len(self) - 1), finite)
 
     def within(self, limit: float) -> Rows:
         """Those rows whose norm is at most ``limit``. Raises ``ConfigError`` when there are none."""
         every = torch.arange(len(self))
-        kept = torch.cat([part[self.read(part).norm(dim=1).cpu() <= limit] for part in every.split(_READ)])
+        kept = torch.cat([part[row_norms(self.read(part)).cpu() <= limit] for part in every.split(_READ)])
         return Rows(self.shards, self.names, kept if self._chosen is None else self._chosen[kept])
 
     def _not_finite(self, place: torch.Tensor, values: torch.Tensor) -> ConfigError:

@@ -25,7 +25,7 @@ _HEAD = """# What each function accepts
 
 Every function that takes an SAE declares what it needs of it, and checks it before it begins: the SAE is served rightly,
 or refused with one line that says what it is and what to do. `canonlib.sae.open_sae` opens folders and releases behind
-the same check. This page is computed from those declarations, by trying each kind of SAE.
+the same check; a training checkpoint is opened by SAELens alone. This page is computed from those declarations, by trying each kind of SAE.
 
 Four needs, each with all those before it:
 
@@ -53,9 +53,9 @@ def declared() -> Iterator[tuple[str, dict[str, Need]]]:
 
 
 def kinds() -> dict[str, Callable[[], SAE[Any]]]:
-    """A maker of a small SAE of every kind that SAELens knows."""
+    """A maker of a small SAE of each kind that SAELens knows, and of each way to scale or reshape its input."""
     import sae_lens as sl
-    from sae_lens.saes.transcoder import Transcoder, TranscoderConfig
+    from sae_lens.saes import temporal_sae, transcoder
 
     sizes: dict[str, Any] = {"d_in": _D, "d_sae": _N}
     standard = (sl.StandardSAE, sl.StandardSAEConfig)
@@ -68,6 +68,7 @@ def kinds() -> dict[str, Callable[[], SAE[Any]]]:
         return made
 
     heads = {"reshape_activations": "hook_z"}
+    across: dict[str, Any] = {"d_out": _D, "apply_b_dec_to_input": False}
     return {
         "ReLU": make(*standard),
         "JumpReLU (also saved BatchTopK and Matryoshka)": make(sl.JumpReLUSAE, sl.JumpReLUSAEConfig),
@@ -79,12 +80,18 @@ def kinds() -> dict[str, Callable[[], SAE[Any]]]:
         "Matching pursuit": make(sl.MatchingPursuitSAE, sl.MatchingPursuitSAEConfig),
         "AbsTopK (negative activations)": make(sl.AbsTopKSAE, sl.AbsTopKSAEConfig, k=2),
         "BatchTopK in training": make(sl.BatchTopKTrainingSAE, sl.BatchTopKTrainingSAEConfig, k=2.0),
+        "Matryoshka BatchTopK in training": make(
+            sl.MatryoshkaBatchTopKTrainingSAE, sl.MatryoshkaBatchTopKTrainingSAEConfig, k=2.0, matryoshka_widths=[1, _N]
+        ),
         "input scaled by layer norm": make(*standard, normalize_activations="layer_norm"),
         "input scaled to constant norm": make(*standard, normalize_activations="constant_norm_rescale"),
         "input scaling not folded": make(*standard, normalize_activations="expected_average_only_in"),
         "whitening not folded": make(*standard, normalize_activations="covariance_whitening"),
         "attention heads reshaped (hook_z)": make(*standard, **heads),
-        "transcoder": make(Transcoder, TranscoderConfig, d_out=_D, apply_b_dec_to_input=False),
+        "transcoder": make(transcoder.Transcoder, transcoder.TranscoderConfig, **across),
+        "skip transcoder": make(transcoder.SkipTranscoder, transcoder.SkipTranscoderConfig, **across),
+        "JumpReLU transcoder": make(transcoder.JumpReLUTranscoder, transcoder.JumpReLUTranscoderConfig, **across),
+        "temporal SAE": make(temporal_sae.TemporalSAE, temporal_sae.TemporalSAEConfig, n_heads=1, bottleneck_factor=1),
     }
 
 
@@ -116,8 +123,7 @@ def page() -> str:
     ]
     for kind, make in kinds().items():
         lines.append(f"| {kind} | " + " | ".join("✓" if served(make, need) else "–" for need in needs) + " |")
-    lines += ["", "Temporal SAEs are refused everywhere: what a token activates depends on the tokens before it.", ""]
-    lines += ["## Functions", "", "| function | needs |", "|---|---|"]
+    lines += ["", "## Functions", "", "| function | needs |", "|---|---|"]
     for name, takes in sorted(declared()):
         by_need: dict[Need, list[str]] = {}
         for parameter, need in takes.items():

@@ -114,11 +114,16 @@ def _from_folders(meta: Path, sae: Path, contexts: Path) -> tuple[torch.Tensor, 
     from canonlib.sae.io import open_sae
     from canonlib.store.reading import read_json
 
+    def note(told: str) -> None:
+        typer.echo(f"note: {told}", err=True)
+
     texts = read_json(contexts, f"--contexts {contexts}", kind=list)
-    listed = isinstance(texts, list) and all(isinstance(t, list) and all(isinstance(s, str) for s in t) for t in texts)
+    listed = all(isinstance(t, list) and all(isinstance(s, str) for s in t) for t in texts)
     if not listed:
         raise ConfigError(f"--contexts {contexts} must hold a list with, for each latent, a list of texts.")
-    return meta_activations(MetaSAE.load(meta, called="--meta"), open_sae(sae, called="--sae")), texts
+    return meta_activations(
+        MetaSAE.load(meta, called="--meta", tell=note), open_sae(sae, called="--sae", tell=note)
+    ), texts
 
 
 def _from_tier(name: str) -> tuple[torch.Tensor, list[list[str]], list[int]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.errors import ConfigError, ModelError, note, unknown
-from canonlib.sae.space import LOADING, known, loading
+from canonlib.sae.space import PROCESSING, VERSIONS, known, loading
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -66,8 +66,8 @@ def open_model(name: str, sae: SAE[Any] | None = None, tell: Callable[[str], Non
 
     asked = known(sae, "model_from_pretrained_kwargs") if sae is not None else None
     given: dict[str, Any] = asked or {}
-    which = {k: given[k] for k in ("revision", "checkpoint_index", "checkpoint_value") if given.get(k) is not None}
-    odd = sorted(k for k in given if k not in (*LOADING, *which, *_HARMLESS) and given[k] not in (None, False))
+    which = {name: given[name] for name in VERSIONS if given.get(name) is not None}
+    odd = sorted(k for k in given if k not in (*PROCESSING, *VERSIONS, *_HARMLESS) and given[k] not in (None, False))
     if odd:
         raise ConfigError(
             f"the SAE's model was opened with {odd[0]} = {given[odd[0]]!r} (model_from_pretrained_kwargs), which canonlib "
@@ -75,24 +75,36 @@ def open_model(name: str, sae: SAE[Any] | None = None, tell: Callable[[str], Non
         )
     try:
         if name in _OURS or Path(name).resolve() == model.folder().resolve():
+            if which:
+                raise ConfigError(
+                    f"the SAE's metadata ask for {which}, and the world's model has no versions: correct them."
+                )
             lm = model.load()
         else:
             lm = TransformerBridge.boot_transformers(name, device="cpu", dtype=torch.float32, **which).eval()
-        _process(lm, {} if sae is None else loading(sae), tell)
+    except ConfigError:
+        raise
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as exc:
-        told = " ".join(str(exc).split())
         raise ModelError(
-            f"--model {name!r} cannot be opened ({told}): give a folder, or a hub name with a network."
+            f"--model {name!r} cannot be opened ({_line(exc)}): give a folder, or a hub name with a network."
         ) from exc
+    _process(lm, {} if sae is None else loading(sae), tell)
     return lm
+
+
+def _line(exc: BaseException) -> str:
+    return " ".join(str(exc).split())
 
 
 def _process(lm: TransformerBridge, wanted: dict[str, Any], tell: Callable[[str], None] | None) -> None:
     """Change the weights as the SAE's model had them: the same function, with other activations on the way."""
-    steps = {k: bool(v) for k, v in wanted.items() if k != "revision"}
+    steps = {name: bool(wanted.get(name)) for name in PROCESSING}
     if not any(steps.values()):
         return
-    lm.process_weights(**steps)
+    try:
+        lm.process_weights(**steps)
+    except Exception as exc:
+        raise ModelError(f"the model's weights cannot be processed as the SAE's metadata say ({_line(exc)}).") from exc
     done = ", ".join(k for k, v in steps.items() if v)
     note(f"the model's weights are processed as the SAE's metadata say: {done}.", tell)
 
@@ -130,9 +142,11 @@ def own_bos(tokenizer: Any) -> int | None:
 
 
 def _excluded(value: Any) -> frozenset[int]:
-    if value in (None, True, False):
+    if value is None or isinstance(value, bool):
         return frozenset()
-    if not isinstance(value, (list, tuple)) or not all(isinstance(i, int) and i >= 0 for i in value):
+    if not isinstance(value, (list, tuple)) or not all(
+        isinstance(i, int) and not isinstance(i, bool) and 0 <= i < 2**31 for i in value
+    ):
         raise ConfigError(
             f"the SAE's metadata have exclude_special_tokens = {value!r}: true, false or a list of token ids is expected."
         )
@@ -148,15 +162,15 @@ def _positions(value: Any, context: int) -> tuple[int | None, ...]:
         not isinstance(value, (list, tuple))
         or not 1 <= len(listed) <= 3
         or not whole
-        or (len(listed) == 3 and listed[2] == 0)
+        or (len(listed) == 3 and listed[2] is not None and listed[2] < 1)
     ):
         raise ConfigError(
             f"the SAE's metadata have seqpos_slice = {value!r}: the one to three numbers of a slice are expected."
         )
     if not range(context)[slice(*listed)]:
         raise ConfigError(
-            f"the SAE was trained on the positions {value!r} of its texts (seqpos_slice), and with --context {context} there "
-            "are none of them: give a longer one."
+            f"the SAE was trained on the positions {value!r} of its texts (seqpos_slice), and a context of {context} tokens "
+            "has none of them: give a longer --context."
         )
     return tuple(listed)
 
@@ -171,7 +185,7 @@ def context_for(sae: SAE[Any], lm: TransformerBridge, asked: int | None = None) 
         if limit and asked > limit:
             raise ConfigError(f"--context {asked} is more than the model's {limit:,} tokens: ask for {limit} at most.")
         return asked
-    said = sae.cfg.metadata.get("context_size")
+    said = known(sae, "context_size")
     wanted = said if isinstance(said, int) and not isinstance(said, bool) and said > 1 else CONTEXT
     return min(wanted, limit or wanted)
 

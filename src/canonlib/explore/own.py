@@ -11,19 +11,19 @@ from canonlib.errors import ConfigError
 from canonlib.explore import names as named
 from canonlib.explore.opening import open_model, recipe_for, require_hook
 from canonlib.explore.reading import read_documents, read_texts
-from canonlib.explore.subject import Smaller, Subject, seeded_start
+from canonlib.explore.subject import Smaller, Subject, Texts, seeded_start
 from canonlib.meta.model import MetaSAE
 from canonlib.rows import Rows
 from canonlib.sae.dictionary import Need
 from canonlib.sae.io import open_sae
-from canonlib.sae.metrics import reconstruction
+from canonlib.sae.metrics import Reconstruction, reconstruction
 from canonlib.sae.space import hook_identity, known, require_one_space, same_model
 
 if TYPE_CHECKING:
     from sae_lens import SAE
 
 FIT_TOKENS = 16_384
-"""Tokens of the texts on which L0 and FVU are measured, evenly spread."""
+"""Tokens of the texts on which L0 and FVU are measured."""
 FAR_BELOW = 0.1
 """Share of the variance that a meta-SAE may explain less of, on these directions, than its report says."""
 
@@ -49,7 +49,7 @@ def own_subject(
         if value is not None and texts is None:
             raise ConfigError(f"{option} says how texts are read: give --texts too, or leave it out.")
     need = Need.DIRECTIONS if texts is None else Need.SUM
-    base, opened = open_sae(sae, called="--sae", need=need, tell=tell), MetaSAE.load(meta, called="--meta")
+    base, opened = open_sae(sae, called="--sae", need=need, tell=tell), MetaSAE.load(meta, called="--meta", tell=tell)
     n = int(base.cfg.d_sae)
     others = sorted((_open_smaller(folder, base, tell) for folder in smaller), key=lambda s: int(s.cfg.d_sae))
     _require_width(base, opened)
@@ -65,7 +65,7 @@ def own_subject(
         _tell_others(base, name, point, tell)
         read = read_texts(lm, documents, point, recipe_for(base, lm, context, tell), progress, max_norm)
         read = replace(read, source=f"{name} at {point}")
-        fit = reconstruction(base, Rows([read.split.activations]).sample(FIT_TOKENS), tell=tell)
+        fit = _fit(base, read, tell)
     return Subject(
         title=f"{sae.resolve().name}: {n:,} latents",
         sae=base, meta=opened, texts=read, lm=lm, fit=fit,
@@ -84,6 +84,15 @@ def _open_smaller(folder: Path, base: SAE[Any], tell: Callable[[str], None]) -> 
         raise ConfigError(f"--smaller {folder} has {int(sae.cfg.d_sae):,} latents, and --sae {n:,}: give smaller ones.")
     require_one_space(sae, base, (f"--smaller {folder}", "--sae"), "To show them side by side,", tell)
     return sae
+
+
+def _fit(base: SAE[Any], texts: Texts, tell: Callable[[str], None]) -> Reconstruction | None:
+    """L0 and FVU on a sample of the texts' tokens; None, and told why, where they are not defined."""
+    try:
+        return reconstruction(base, Rows([texts.split.activations]).scattered(FIT_TOKENS), tell=tell)
+    except ConfigError as exc:
+        tell(f"how well --sae reconstructs --texts cannot be said: {exc}")
+        return None
 
 
 def _tell_others(base: SAE[Any], name: str, point: str, tell: Callable[[str], None]) -> None:
@@ -124,7 +133,7 @@ def _compare(meta: MetaSAE, base: SAE[Any], tell: Callable[[str], None]) -> None
 
 
 def _metadata(sae: SAE[Any], name: str, option: str) -> str:
-    found = getattr(sae.cfg.metadata, name, None)
-    if not found:
+    found = known(sae, name)
+    if found is None:
         raise ConfigError(f"the SAE does not say its {name}: give {option}.")
     return str(found)

@@ -12,6 +12,7 @@ import torch
 from canonlib.errors import ConfigError, require_positive
 from canonlib.explore.opening import Recipe, own_bos
 from canonlib.explore.subject import Texts
+from canonlib.rows import row_norms
 from canonlib.sae.outliers import Outliers
 from canonlib.store.reading import read_text
 
@@ -79,9 +80,8 @@ def read_texts(
         kept.append(residual_stream(lm, ids[rows], hook)[there[rows]].float().cpu())
     document, position = there.nonzero(as_tuple=True)
     split = Split(torch.cat(kept), ids[there], document, position, torch.full_like(document, -1))
-    found = Outliers(split.activations, max_norm)
     if max_norm is not None:
-        split = split.take(split.activations.norm(dim=1) <= found.limit)
+        split = split.take(row_norms(split.activations) <= Outliers(split.activations, max_norm).limit)
     return Texts(split, ids, *_words(tokenizer, pieces), recipe.skip, lengths)
 
 

@@ -56,7 +56,7 @@ def shared_part_overlap(
     the memory is that of the edges. Raises ``ConfigError`` for another d_model, model or hook point, and when no two latents share a
     meta-latent.
     """
-    require_one_space(smaller, directions, ("smaller SAE", "SAE"))
+    require_one_space(smaller, directions, ("the smaller SAE", "the SAE of the directions"))
     rows = unit_rows(directions, int(meta.sae.cfg.d_in))
     shared = _joined(_sparse((meta_activations(meta, rows) > 0).nonzero(), len(rows), meta.n_latents))
     if shared.nnz == 0:

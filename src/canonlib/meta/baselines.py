@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from canonlib.errors import ConfigError, require_positive
+from canonlib.errors import ConfigError, require_positive, require_seed
 from canonlib.meta.model import unit_rows
 from canonlib.sae.needs import Need, takes
 from canonlib.sae.space import require_one_space
@@ -61,15 +61,21 @@ def pursue(
     ([2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], 1.0)
     """
     require_positive("k", k)
-    require_one_space(directions, parts, ("SAE of the directions", "SAE of the parts"))
+    require_one_space(directions, parts, ("the SAE of the directions", "the SAE of the parts"))
     rows = unit_rows(directions).double().cpu()
     atoms = unit_rows(parts, rows.shape[1]).double().cpu()
     if k > min(atoms.shape):
         raise ConfigError(f"k = {k} parts asked of {atoms.shape[0]} parts in {atoms.shape[1]} dimensions: lower k.")
-    centred = rows - (rows.mean(0) if mean is None else mean.double().cpu())
+    spread = (rows - rows.mean(0)).square().sum()
+    if spread <= 1e-12 * len(rows):
+        raise ConfigError(f"all {len(rows)} directions are the same, so there is no variance to explain: give others.")
+    middle = rows.mean(0) if mean is None else torch.as_tensor(mean).double().cpu()
+    if middle.shape != rows.shape[1:] or not bool(torch.isfinite(middle).all()):
+        raise ConfigError(f"mean must hold {rows.shape[1]} finite numbers, got shape {list(middle.shape)}.")
+    centred = rows - middle
     coefficients = torch.cat([_pursue_block(part, atoms, k) for part in centred.split(_BLOCK)])
     left = (centred - coefficients @ atoms).square().sum()
-    return Pursuit(coefficients.float(), float(1 - left / (rows - rows.mean(0)).square().sum()))
+    return Pursuit(coefficients.float(), float(1 - left / spread))
 
 
 def _pursue_block(rows: torch.Tensor, atoms: torch.Tensor, k: int) -> torch.Tensor:
@@ -126,7 +132,11 @@ def cluster_parts(directions: SAE[Any] | torch.Tensor, n: int, seed: int = 0) ->
 
     rows = unit_rows(directions)
     _require_enough(n, len(rows))
-    centres = KMeans(n, n_init=1, random_state=seed).fit(rows.double().cpu().numpy()).cluster_centers_
+    centres = (
+        KMeans(n, n_init=1, random_state=require_seed("seed", seed) % 2**32)
+        .fit(rows.double().cpu().numpy())
+        .cluster_centers_
+    )
     away = torch.from_numpy(centres) - rows.double().mean(0).cpu()
     return F.normalize(away, dim=1).float()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 
 from canonlib.errors import ConfigError
@@ -95,6 +96,8 @@ def users(meta: MetaSAE, directions: SAE[Any] | torch.Tensor, meta_latent: int) 
 
 def _direction(latent: int | torch.Tensor, directions: SAE[Any] | torch.Tensor | None) -> torch.Tensor:
     """The direction as a matrix of one row, ``[1, d_model]``."""
+    if isinstance(latent, np.ndarray):
+        latent = torch.from_numpy(np.array(latent))
     if isinstance(latent, torch.Tensor):
         if latent.ndim != 1:
             raise ConfigError(
@@ -116,4 +119,5 @@ def _falling(activations: torch.Tensor) -> torch.Tensor:
 
 def _require_index(name: str, index: object, size: int) -> None:
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < size:
-        raise ConfigError(f"{name} must be a whole number from 0 to {size - 1}, got {index!r}.")
+        told = " ".join(repr(index).split())
+        raise ConfigError(f"{name} must be a whole number from 0 to {size - 1}, got {told[:60]}.")

@@ -18,7 +18,7 @@ from canonlib.errors import ConfigError, require_positive
 from canonlib.meta.model import MetaSAE, meta_activations, unit_rows
 from canonlib.sae.dictionary import output_lengths
 from canonlib.sae.needs import Need, takes
-from canonlib.sae.streaming import blocks, encoded, require_activations
+from canonlib.sae.streaming import blocks, encoded, require_activations, require_sums
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -53,7 +53,9 @@ def readings(meta: MetaSAE, sae: SAE[Any], activations: torch.Tensor) -> torch.T
     require_activations(activations, int(sae.cfg.d_in))
     lengths = output_lengths(sae)
     shares = meta_activations(meta, sae).to(lengths)
-    return torch.cat([(encoded(sae, x) * lengths) @ shares for x in blocks(activations, _BLOCK, lengths.device)])
+    found = torch.cat([(encoded(sae, x) * lengths) @ shares for x in blocks(activations, _BLOCK, lengths.device)])
+    require_sums(found.sum())
+    return found
 
 
 @torch.no_grad()

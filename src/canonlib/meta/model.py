@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,9 @@ from canonlib.compare import decoder_directions
 from canonlib.errors import ConfigError
 from canonlib.meta.config import MetaConfig, MetaReport, require_agreement
 from canonlib.sae.folders import sort_configuration
-from canonlib.sae.io import CONFIG_FILE, WEIGHTS_FILE, open_sae, require_folder
+from canonlib.sae.io import CONFIG_FILE, WEIGHTS_FILE, open_sae, require_folder, shown_path
 from canonlib.sae.needs import Need, takes
-from canonlib.sae.streaming import encoded
+from canonlib.sae.streaming import decoded, encoded
 from canonlib.store import write_json
 from canonlib.store.reading import read_json
 
@@ -55,23 +56,29 @@ class MetaSAE:
         return folder
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu", called: str | None = None) -> MetaSAE:
-        """Open a folder that ``save`` has written; ``called`` names it in messages, such as ``--meta``.
+    def load(
+        cls, folder: str | Path, device: str = "cpu", called: str = "the meta-SAE",
+        tell: Callable[[str], None] | None = None,
+    ) -> MetaSAE:  # fmt: skip
+        """Open a folder that ``save`` has written; ``called`` names it in messages, such as ``--meta``, and ``tell`` hears
+        what the reader should know (by default a ``UserWarning``).
 
         Raises ``ConfigError``, as ``canonlib.sae.open_sae`` does, and for a ``meta.json`` that is missing, cannot be read,
         or says what the weights do not.
         """
-        called = called or "the meta-SAE"
-        folder, subject = Path(folder), f"{called} {folder}"
+        if not isinstance(folder, (str, Path)):
+            raise ConfigError(f"folder must be a folder's name, got a {type(folder).__name__}.")
+        folder = Path(folder)
+        subject = f"{called} {shown_path(folder)}"
         require_folder(folder, (CONFIG_FILE, WEIGHTS_FILE, META_FILE), subject, "meta-SAE", "MetaSAE.save")
         saved = read_json(folder / META_FILE, f"{subject}: {META_FILE}")
-        sae = open_sae(folder, called=called, need=Need.SUM, device=device)
+        sae = open_sae(folder, called=called, need=Need.SUM, device=device, tell=tell)
         try:
             config = MetaConfig.from_json(_part(saved, "config"))
             report = MetaReport.from_json(_part(saved, "report"))
             require_agreement(config, report, sae)
         except ConfigError as exc:
-            raise ConfigError(f"{subject}: {META_FILE}: {exc} Train the meta-SAE again, or take another copy.") from exc
+            raise ConfigError(f"{subject}: {META_FILE}: {exc} Take another copy, or train it again.") from exc
         return cls(sae, config, report)
 
 
@@ -80,13 +87,6 @@ def _part(saved: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(part, dict):
         raise ConfigError(f"{name} must be an object, got {type(part).__name__}.")
     return part
-
-
-def frozen(sae: SAE[Any]) -> SAE[Any]:
-    """The same SAE in evaluation mode, its parameters out of reach of gradients."""
-    sae.eval()
-    sae.requires_grad_(False)
-    return sae
 
 
 @torch.no_grad()
@@ -132,7 +132,7 @@ def variance_explained(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Te
     error = 0.0
     for i in range(0, len(rows), _BLOCK):
         part = rows[i : i + _BLOCK]
-        error += float((part.double() - sae.decode(encoded(sae, part)).double()).square().sum())
+        error += float((part.double() - decoded(sae, encoded(sae, part)).double()).square().sum())
     return 1.0 - error / spread
 
 

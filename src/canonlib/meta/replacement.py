@@ -39,7 +39,7 @@ def replace_parts(
     """
     parts = meta.sae.W_dec.detach()
     if pool is not None:
-        require_one_space(directions, pool, ("SAE of the directions", "SAE of the pool"))
+        require_one_space(directions, pool, ("the SAE of the directions", "the SAE of the pool"))
         others = unit_rows(pool, parts.shape[1]).to(parts.device)
         parts = others[nearest(parts, others).index[:, 0]]
     return tune_encoder(meta, directions, parts, replace(meta.config, steps=steps), progress)

@@ -71,14 +71,23 @@ def stack(saes: Mapping[int, SAE[Any] | torch.Tensor], alive: Mapping[int, torch
         raise ConfigError("saes must hold at least one SAE, got none.")
     rows: list[torch.Tensor] = []
     sizes, latents = [], []
+    for size, sae in saes.items():
+        held = len(getattr(sae, "W_dec", sae))
+        if size != held or isinstance(size, bool):
+            raise ConfigError(f"saes[{size!r}] has {held} latents: give each SAE under its dictionary size.")
     (least, smallest), *larger = sorted(saes.items())
     for size, sae in larger:
-        require_one_space(smallest, sae, (f"SAE of {least} latents", f"SAE of {size} latents"), "To stack them,")
+        require_one_space(
+            smallest, sae, (f"the SAE of {least} latents", f"the SAE of {size} latents"), "To stack them,"
+        )
     for size, sae in sorted(saes.items()):
         every = unit_rows(sae, rows[0].shape[1] if rows else None)
         if alive is not None and size not in alive:
             raise ConfigError(f"alive has no entry for the SAE of {size} latents: give one for each SAE, or none.")
         mask = torch.ones(len(every), dtype=torch.bool) if alive is None else alive[size]
+        mask = torch.as_tensor(mask)
+        if mask.dtype != torch.bool or not mask.any():
+            raise ConfigError(f"alive[{size}] must be a mask, bool [{size}], with at least one True.")
         if mask.shape != (len(every),):
             raise ConfigError(
                 f"alive[{size}] has shape {list(mask.shape)} for {len(every)} latents: one value for each."

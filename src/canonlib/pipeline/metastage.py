@@ -29,7 +29,9 @@ CODE = (
     *TRAINER,
     "canonlib.world.table",
     "canonlib.world.match",
+    "canonlib.sae.dictionary",
     "canonlib.sae.selectivity",
+    "canonlib.sae.streaming",
     __name__,
 )
 OWN = 0.5

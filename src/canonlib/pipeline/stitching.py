@@ -16,7 +16,8 @@ from canonlib.store import Build, Store, write_json, write_tensors
 if TYPE_CHECKING:
     from sae_lens import SAE
 
-ENGINE = ("canonlib.stitch", "canonlib.compare", "canonlib.sae.metrics", "canonlib.sae.entries")
+ENGINE = ("canonlib.stitch", "canonlib.compare", "canonlib.rows", "canonlib.sae.metrics", "canonlib.sae.entries",
+          "canonlib.sae.outliers", "canonlib.sae.streaming")  # fmt: skip
 """What decides every stitching result; each stage adds its own room."""
 CODE = (*ENGINE, __name__)
 

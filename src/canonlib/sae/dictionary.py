@@ -11,13 +11,14 @@ Four needs, each with all those before it:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from canonlib.errors import ConfigError
-from canonlib.rows import all_finite
+from canonlib.errors import ConfigError, is_finite
+from canonlib.rows import FLOATS, all_finite
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -45,18 +46,21 @@ TRAINING_KINDS = ("batchtopk", "matryoshka_batchtopk")
 """Those of them that SAELens has for training alone: what a token activates depends on its batch."""
 NEVER_FIRES = {"threshold": math.inf, "b_enc": -math.inf, "b_gate": -math.inf, "b_mag": -math.inf}
 """Infinite values that mean "this latent never fires"; any other is an error, and so is every NaN."""
+_WEIGHTS = {
+    "gated": ("W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"), "matching_pursuit": ("W_dec", "b_dec"),
+    "jumprelu": ("W_enc", "W_dec", "b_enc", "b_dec", "threshold"),
+}  # fmt: skip
+"""What an SAE of each architecture computes with; others as in a ReLU SAE."""
 _SHAPES = {
     "W_enc": ("d_in", "d_sae"), "W_dec": ("d_sae", "d_in"), "b_dec": ("d_in",), "b_enc": ("d_sae",),
     "threshold": ("d_sae",), "b_gate": ("d_sae",), "b_mag": ("d_sae",), "r_mag": ("d_sae",),
 }  # fmt: skip
-DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-"""What weights may be kept in."""
 
 
-def require_dictionary(sae: SAE[Any], need: Need, called: str = "SAE") -> None:
+def require_dictionary(sae: SAE[Any], need: Need, called: str = "the SAE") -> None:
     """Raise ``ConfigError`` unless ``sae`` is what ``need`` says, naming what is wrong with it and what to do.
 
-    ``called`` names the SAE in the message. Looked at: what kind of object it is, its architecture, the shape of each
+    ``called`` names the SAE in the message, with its article. Looked at: what kind of object it is, its architecture, the shape of each
     weight and that it is finite, and, where activations are needed, input scaling, the shape of the input, and whether
     activations can be negative.
 
@@ -84,28 +88,28 @@ def _require_kind(sae: Any, called: str) -> None:
 
     if not isinstance(sae, (SAE, TrainingSAE)):
         raise ConfigError(
-            f"the {called} must be an SAE of SAELens, got a {type(sae).__name__}: open it first, with "
+            f"{called} must be an SAE of SAELens, got a {type(sae).__name__}: open it first, with "
             "canonlib.sae.open_sae."
         )
     require_architecture(sae.cfg.architecture(), called)
 
 
-def require_architecture(architecture: object, called: str = "SAE") -> None:
+def require_architecture(architecture: object, called: str = "the SAE") -> None:
     """Raise ``ConfigError`` unless dictionaries of that architecture reconstruct their own input from latents."""
     if architecture in INDEPENDENT_KINDS or architecture in COMPETING_KINDS:
         return
     if isinstance(architecture, str) and "transcoder" in architecture:
         raise ConfigError(
-            f"the {called} is a transcoder ({architecture}): it reads one hook point and writes to another, so it has no "
+            f"{called} is a transcoder ({architecture}): it reads one hook point and writes to another, so it has no "
             "input to reconstruct and its rows lie in another space than the one it reads. Give an SAE."
         )
     if architecture == "temporal":
         raise ConfigError(
-            f"the {called} is a temporal SAE: what a token activates depends on the tokens before it, and every method "
+            f"{called} is a temporal SAE: what a token activates depends on the tokens before it, and every method "
             "here takes one token at a time. Give an SAE without attention over the context."
         )
     raise ConfigError(
-        f"the {called} has architecture {architecture!r}, which canonlib does not know. Known are: "
+        f"{called} has architecture {architecture!r}, which canonlib does not know. Known are: "
         f"{', '.join((*INDEPENDENT_KINDS, *COMPETING_KINDS))}."
     )
 
@@ -113,21 +117,51 @@ def require_architecture(architecture: object, called: str = "SAE") -> None:
 def _require_weights(sae: SAE[Any], called: str) -> None:
     """Every tensor has the shape that the configuration says, and no value that is no number."""
     sizes = {"d_in": sae.cfg.d_in, "d_sae": sae.cfg.d_sae}
-    found = dict(sae.state_dict())
-    found.setdefault("W_dec", sae.W_dec)
+    architecture = sae.cfg.architecture()
+    found: dict[str, Any] = dict(sae.state_dict())
+    for name in _WEIGHTS.get(architecture, ("W_enc", "W_dec", "b_enc", "b_dec")):
+        found[name] = getattr(sae, name, None)
+        if not isinstance(found[name], torch.Tensor):
+            raise ConfigError(f"{called} has no {name}, which an SAE of architecture {architecture!r} computes with.")
     for name, tensor in found.items():
+        if tensor.is_meta or tensor.layout != torch.strided:
+            kind = "lies on the meta device, without numbers" if tensor.is_meta else "is sparse"
+            raise ConfigError(
+                f"{name} of {called.removeprefix('the ')} {kind}: load the weights first, as dense tensors."
+            )
         wanted = [sizes[axis] for axis in _SHAPES.get(name, ())]
         if wanted and list(tensor.shape) != wanted:
             raise ConfigError(
-                f"the {called} has {name} of shape {list(tensor.shape)}, and by its configuration (d_in = {sizes['d_in']}, "
+                f"{called} has {name} of shape {list(tensor.shape)}, and by its configuration (d_in = {sizes['d_in']}, "
                 f"d_sae = {sizes['d_sae']}) it should be {wanted}."
             )
-        if wanted and tensor.dtype not in DTYPES:
-            raise ConfigError(f"the {called} keeps {name} in {tensor.dtype}: weights must be floating-point numbers.")
-        require_numbers(name, tensor, f"the {called}")
-    k = getattr(sae.cfg, "k", None)
-    if k is not None:
-        require_k(k, int(sae.cfg.d_sae), f"the {called}", whole=sae.cfg.architecture() not in TRAINING_KINDS)
+        if wanted and tensor.dtype not in FLOATS:
+            raise ConfigError(f"{called} keeps {name} in {tensor.dtype}: weights must be floating-point numbers.")
+        require_numbers(name, tensor, f"{called}")
+    require_settings(vars(sae.cfg), architecture, called)
+
+
+def require_settings(config: Mapping[str, Any], architecture: str, subject: str) -> None:
+    """Raise ``ConfigError``, beginning with ``subject``, for settings with which an SAE of that architecture cannot encode.
+
+    Looked at: k of a TopK SAE, and what ends a matching pursuit.
+    """
+    if architecture != "matching_pursuit":
+        if architecture in COMPETING_KINDS:
+            require_k(config.get("k"), int(config["d_sae"]), subject, whole=architecture not in TRAINING_KINDS)
+        return
+    steps, most = config.get("max_iterations"), 4 * max(int(config["d_in"]), int(config["d_sae"]))
+    if steps is not None and not (isinstance(steps, int) and not isinstance(steps, bool) and 1 <= steps <= most):
+        raise ConfigError(
+            f"{subject} has max_iterations = {steps!r}: null or a whole number from 1 to {most} is expected."
+        )
+    left = config.get("residual_threshold", 0.0)
+    if not is_finite(left) or left < 0:
+        raise ConfigError(f"{subject} has residual_threshold = {left!r}: a finite number of at least 0 is expected.")
+    if not isinstance(config.get("stop_on_duplicate_support", True), bool):
+        raise ConfigError(
+            f"{subject} has stop_on_duplicate_support = {config['stop_on_duplicate_support']!r}: true or false."
+        )
 
 
 def require_k(k: object, n_latents: int, subject: str, whole: bool = True) -> None:
@@ -167,43 +201,59 @@ def require_numbers(name: str, tensor: torch.Tensor, subject: str) -> None:
 def _require_encodes(sae: SAE[Any], called: str) -> None:
     architecture, scaling = sae.cfg.architecture(), sae.cfg.normalize_activations
     if architecture in TRAINING_KINDS:
-        raise ConfigError(
-            f"the {called} is a training checkpoint of architecture {architecture!r}, in which a token's activations "
-            "depend on its batch: save it with save_inference_model(folder) and open that folder, which gives a "
-            "JumpReLU SAE."
-        )
+        raise training_checkpoint(called, architecture)
     if architecture == "abstopk":
         raise ConfigError(
-            f"the {called} has architecture 'abstopk', whose activations can be negative: here a latent is active where "
+            f"{called} has architecture 'abstopk', whose activations can be negative: here a latent is active where "
             "it is above zero. Its decoder directions can be compared, its activations cannot be counted."
         )
     if scaling == "expected_average_only_in":
         raise ConfigError(
-            f"the {called} expects activations scaled by a constant (normalize_activations = {scaling!r}) that SAELens "
+            f"{called} expects activations scaled by a constant (normalize_activations = {scaling!r}) that SAELens "
             "does not apply at run time: fold it first with fold_activation_norm_scaling_factor(factor)."
         )
     if scaling == "covariance_whitening":
         raise ConfigError(
-            f"the {called} expects whitened activations (normalize_activations = {scaling!r}): fold the whitening first "
+            f"{called} expects whitened activations (normalize_activations = {scaling!r}): fold the whitening first "
             "with fold_activation_whitening(mean, matrix, inverse)."
+        )
+    if getattr(sae.cfg, "rescale_acts_by_decoder_norm", False) and not bool(sae.W_dec.detach().norm(dim=1).all()):
+        raise ConfigError(f"{called} divides by decoder norms, and some are zero: leave those latents out.")
+    if architecture in INDEPENDENT_KINDS and not isinstance(sae.activation_fn, torch.nn.ReLU):
+        raise ConfigError(
+            f"{called} has architecture {architecture!r} and the activation function {type(sae.activation_fn).__name__}: "
+            "SAELens's has ReLU, and that is what is computed with here."
+        )
+    hooked = [name for name, hook in sae.named_modules() if getattr(hook, "fwd_hooks", None)]
+    if hooked:
+        raise ConfigError(
+            f"{called} has a hook attached to {hooked[0]}, which may change what it computes: reset_hooks() first."
         )
     if sae.hook_z_reshaping_mode:
         raise ConfigError(
-            f"the {called} reshapes attention heads (reshape_activations = 'hook_z'): flatten the activations to "
+            f"{called} reshapes attention heads (reshape_activations = 'hook_z'): flatten the activations to "
             "[n_tokens, d_in] and call turn_off_forward_pass_hook_z_reshaping() on it first."
         )
+
+
+def training_checkpoint(called: str, architecture: str) -> ConfigError:
+    """What is said of a BatchTopK or Matryoshka SAE that is still in its training form."""
+    return ConfigError(
+        f"{called} is a training checkpoint of architecture {architecture!r}, in which a token's activations depend on its "
+        "batch: save it with save_inference_model(folder) and open that folder, which gives a JumpReLU SAE."
+    )
 
 
 def _require_sum(sae: SAE[Any], called: str) -> None:
     scaling = sae.cfg.normalize_activations
     if scaling != "none":
         raise ConfigError(
-            f"the {called} scales every token by its own factor (normalize_activations = {scaling!r}), which no fold can "
+            f"{called} scales every token by its own factor (normalize_activations = {scaling!r}), which no fold can "
             "undo: two such SAEs share no linear space. Use SAEs with normalize_activations = 'none'."
         )
 
 
-def require_independent(sae: SAE[Any], called: str = "SAE") -> None:
+def require_independent(sae: SAE[Any], called: str = "the SAE") -> None:
     """Raise ``ConfigError`` unless each latent of ``sae`` depends on the input alone, not on the other latents.
 
     ReLU ('standard'), JumpReLU (which is also how SAELens saves BatchTopK) and gated SAEs pass. TopK-like SAEs do
@@ -215,7 +265,7 @@ def require_independent(sae: SAE[Any], called: str = "SAE") -> None:
         return
     require_architecture(architecture, called)
     raise ConfigError(
-        f"the {called} has architecture {architecture!r}, whose latents compete for places: inserting one displaces "
+        f"{called} has architecture {architecture!r}, whose latents compete for places: inserting one displaces "
         "others, so its effect is not a sum over latents. Use the thresholded form: train as BatchTopK, save with "
         "save_inference_model(folder) and reload with SAE.load_from_disk(folder), which gives a JumpReLU SAE."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from canonlib.errors import is_finite
+from canonlib.sae.space import known
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -17,7 +18,7 @@ FAR = 3.0
 
 def trained_l0(sae: SAE[Any]) -> float | None:
     """Active latents per token in training: k of a TopK SAE, else ``l0`` in the metadata; None where neither is known."""
-    said = getattr(sae.cfg, "k", None) or sae.cfg.metadata.get("l0")
+    said = getattr(sae.cfg, "k", None) or known(sae, "l0")
     return float(said) if is_finite(said) and said > 0 else None
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 CODE = (
-    "canonlib.sae.evaluation", "canonlib.sae.metrics", "canonlib.sae.selectivity", "canonlib.sae.streaming",
-    "canonlib.world.table",
+    "canonlib.sae.evaluation", "canonlib.sae.metrics", "canonlib.sae.outliers", "canonlib.sae.selectivity",
+    "canonlib.sae.streaming", "canonlib.rows", "canonlib.world.table",
 )  # fmt: skip
 CE_DOCUMENTS = 400
 """Evaluation documents on which the model's loss is taken."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from canonlib.errors import ConfigError, HubError, note, unknown
 from canonlib.sae.dictionary import (
     COMPETING_KINDS,
-    INDEPENDENT_KINDS,
     TRAINING_KINDS,
     Need,
     require_architecture,
     require_dictionary,
-    require_k,
+    require_settings,
+    training_checkpoint,
 )
 from canonlib.store.reading import read_json, require_regular
 
@@ -45,7 +45,7 @@ def open_sae(
     tell: is called with what the reader should know and is no error (by default a ``UserWarning``).
 
     It is in evaluation mode, and its parameters are out of reach of gradients. Half precisions are brought to float32,
-    which changes no weight; float64 stays. Raises ``ConfigError``, one line that names folder, file, field or tensor,
+    which changes no weight; float64 stays (releases come in float32, as SAELens gives them). Raises ``ConfigError``, one line that names folder, file, field or tensor,
     value and what to do, for a folder that is damaged or holds something else, and ``HubError`` for a release that
     cannot be fetched.
 
@@ -58,12 +58,14 @@ def open_sae(
     6
     """
     if sae_id is not None:
-        sae, subject = _from_release(str(source), sae_id, device), called or f"the SAE {sae_id!r} of {source}"
+        sae, subject = _from_release(str(source), sae_id, str(device)), called or f"the SAE {sae_id!r} of {source}"
     else:
+        if not isinstance(source, (str, Path)):
+            raise ConfigError(f"source must be a folder's name, got a {type(source).__name__}.")
         folder = Path(source)
-        subject = f"{called or 'the SAE'} {folder}"
-        sae = _from_folder(folder, subject, device, tell)
-    require_dictionary(sae, need, subject.removeprefix("the "))
+        subject = f"{called or 'the SAE'} {shown_path(folder)}"
+        sae = _from_folder(folder, subject, str(device), tell)
+    require_dictionary(sae, need, subject)
     sae.eval()
     return sae.requires_grad_(False)
 
@@ -74,7 +76,7 @@ def _from_folder(folder: Path, subject: str, device: str, tell: Callable[[str], 
     require_folder(folder, (CONFIG_FILE, WEIGHTS_FILE), subject)
     raw = read_json(folder / CONFIG_FILE, f"{subject}: {CONFIG_FILE}", most=_MOST_JSON)
     config = _configuration(raw, subject)
-    _require_memory(require_regular(folder / WEIGHTS_FILE, f"{subject}: {WEIGHTS_FILE}").st_size, subject)
+    require_memory(require_regular(folder / WEIGHTS_FILE, f"{subject}: {WEIGHTS_FILE}").st_size, subject)
     stored = _stored(folder / WEIGHTS_FILE, config, subject)
     dtype = "float64" if stored == "float64" else "float32"
     if stored in ("float16", "bfloat16"):
@@ -83,6 +85,11 @@ def _from_folder(folder: Path, subject: str, device: str, tell: Callable[[str], 
         return SAE.load_from_disk(folder, device=device, dtype=dtype)
     except Exception as exc:  # whatever SAELens, safetensors or PyTorch raise of a folder: it is somebody else's
         raise ConfigError(f"{subject} cannot be opened by SAELens ({type(exc).__name__}: {_line(exc)}).") from exc
+
+
+def shown_path(path: Path) -> str:
+    """A path as it stands, or quoted where it holds what does not print."""
+    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def require_folder(folder: Path, names: tuple[str, ...], subject: str, what: str = "SAE", by: str = "SAELens") -> None:
@@ -119,11 +126,13 @@ def _configuration(raw: dict[str, Any], subject: str) -> dict[str, Any]:
     architecture, metadata = raw.get("architecture", "standard"), raw.get("metadata", {})
     _require_type(subject, "architecture", architecture, "a text")
     _require_type(subject, "metadata", metadata, "an object")
-    _require_kind(architecture, subject)
+    _require_opens(architecture, subject.removesuffix(f": {CONFIG_FILE}"))
     try:
         config = handle_config_defaulting({"device": "cpu", **raw})
     except Exception as exc:
         raise ConfigError(f"{subject} cannot be read by SAELens ({type(exc).__name__}: {_line(exc)}).") from exc
+    if "architecture" not in config:
+        raise ConfigError(f'{subject} names no architecture: add the field, such as "architecture": "standard".')
     for name in ("d_in", "d_sae"):
         value = config.get(name)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
@@ -135,10 +144,31 @@ def _configuration(raw: dict[str, Any], subject: str) -> dict[str, Any]:
     for name, kind in _METADATA.items():
         if config.get("metadata", {}).get(name) is not None:
             _require_type(f"{subject}: metadata", name, config["metadata"][name], kind)
-    if "k" in config and config["architecture"] in COMPETING_KINDS:
-        require_k(config["k"], config["d_sae"], subject)
-    _dtype(config, subject)
+    require_settings(config, config["architecture"], subject)
+    _require_relu({**raw, **config}, subject)
+    dtype = config.get("dtype", "float32")
+    _require_one_of(subject, "dtype", dtype.removeprefix("torch.") if isinstance(dtype, str) else dtype, _PRECISION)
     return config
+
+
+def _require_relu(config: dict[str, Any], subject: str) -> None:
+    """Refuse what SAELens leaves out without a word: other activation functions, and a k or a scaling beside them."""
+    architecture = config["architecture"]
+    for name in ("activation_fn", "activation_fn_str"):
+        said = config.get(name)
+        if said not in (None, "relu") and not (said == "topk" and architecture == "topk"):
+            raise ConfigError(
+                f"{subject} has {name} = {_shown(said)} and architecture = {architecture!r}: SAELens would compute with ReLU. "
+                "Correct the architecture, or save the SAE with a current SAELens."
+            )
+    if config.get("k") is not None and architecture not in COMPETING_KINDS:
+        raise ConfigError(
+            f"{subject} has k = {_shown(config['k'])}, and an SAE of architecture {architecture!r} has none."
+        )
+    if config.get("finetuning_scaling_factor"):
+        raise ConfigError(
+            f"{subject} has finetuning_scaling_factor, which SAELens no longer computes: fold it into W_dec."
+        )
 
 
 _METADATA = {
@@ -153,23 +183,30 @@ def _require_type(subject: str, name: str, value: object, kind: str) -> None:
         raise ConfigError(f"{subject} has {name} = {_shown(value)}: {kind} is expected.")
 
 
-def _require_kind(architecture: str, subject: str) -> None:
+def _require_opens(architecture: str, subject: str) -> None:
     if architecture in TRAINING_KINDS:
-        raise ConfigError(
-            f"{subject} says that this is a training checkpoint of architecture {architecture!r}, in which a token's "
-            "activations depend on its batch: save it with save_inference_model(folder) and open that folder."
-        )
-    if architecture not in (*INDEPENDENT_KINDS, *COMPETING_KINDS):
-        require_architecture(architecture, f"SAE of {subject}".replace("SAE of the SAE", "SAE"))
+        raise training_checkpoint(subject, architecture)
+    require_architecture(architecture, subject)
 
 
-def _require_memory(n_bytes: int, subject: str) -> None:
-    """``ConfigError`` for weights that this machine cannot hold: it would be at work for minutes before it is killed."""
+def require_memory(n_bytes: int, subject: str) -> None:
+    """``ConfigError`` for what this machine cannot hold: it would be at work for minutes before it is killed."""
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else n_bytes
     if n_bytes > there:
         raise ConfigError(
-            f"{subject} has {n_bytes / 2**30:,.0f} GiB of weights, and this machine {there / 2**30:,.0f} GiB of memory."
+            f"{subject} takes {n_bytes / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB of memory."
         )
+
+
+def require_device(device: object) -> str:
+    """The name of a device that is there; ``ConfigError`` for another."""
+    import torch
+
+    try:
+        torch.empty(0, device=str(device))
+    except (RuntimeError, AssertionError) as exc:
+        raise ConfigError(f"device {device!r} is not there ({_line(exc)}): 'cpu' always is.") from exc
+    return str(device)
 
 
 def _require_one_of(subject: str, name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -177,15 +214,6 @@ def _require_one_of(subject: str, name: str, value: object, choices: tuple[str, 
     if not isinstance(value, str) or value not in choices:
         told = unknown(name, value if isinstance(value, str) else _shown(value), choices)
         raise ConfigError(f"{subject}: {told}")
-
-
-def _dtype(config: dict[str, Any], subject: str = "") -> str:
-    """The precision that the configuration names; ``ConfigError`` for none."""
-    value = config.get("dtype", "float32")
-    plain = value.removeprefix("torch.") if isinstance(value, str) else value
-    if subject:
-        _require_one_of(subject, "dtype", plain, _PRECISION)
-    return str(plain)
 
 
 def _stored(path: Path, config: dict[str, Any], subject: str) -> str:
@@ -206,7 +234,7 @@ def _stored(path: Path, config: dict[str, Any], subject: str) -> str:
             f"{subject} holds no {' and no '.join(lacking)}, which an SAE of architecture {config['architecture']!r} has: "
             "it was saved by another version, or is of another architecture."
         )
-    odd = sorted(found.keys() - wanted.keys() - {"scaling_factor"})
+    odd = sorted(found.keys() - wanted.keys())
     if odd:
         raise ConfigError(
             f"{subject} holds {odd[0]!r}, which an SAE of architecture {config['architecture']!r} has not: correct the "

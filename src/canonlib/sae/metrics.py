@@ -24,7 +24,7 @@ from canonlib.errors import ConfigError, note
 from canonlib.sae.doubts import doubt
 from canonlib.sae.needs import Need, takes
 from canonlib.sae.outliers import Outliers
-from canonlib.sae.streaming import blocks, encoded, require_activations
+from canonlib.sae.streaming import blocks, decoded, encoded, require_activations, require_sums
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -139,10 +139,11 @@ def reconstruction(
                 continue
             latents, exact = encoded(sae, rows), rows.double()
             origin = exact[0].clone() if origin is None else origin
-            sums.add(exact, sae.decode(latents), origin)
+            sums.add(exact, decoded(sae, latents), origin)
             fires += torch.count_nonzero(latents, dim=0)
     outliers.require_some()
     every = near.with_also(far) if far.n else near
+    require_sums(every.spread(), every.squared_error)
     if every.spread() <= 0.0:
         raise ConfigError(
             f"activations have zero variance (all {every.n} tokens are the same), so FVU is undefined: "

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 
 from canonlib.errors import ConfigError, note, require_finite
-from canonlib.rows import Rows, as_rows
+from canonlib.rows import Rows, as_rows, row_norms
 
 OUTLIER = 10.0
 """Multiple of the median norm above which a row is an outlier."""
 OUTWEIGH = 0.1
 """Share of the squared norm that outliers carry when they are worth a note."""
 _SAMPLE = 16_384
-"""Rows from which the median norm is taken, evenly spread."""
+"""Rows from which the median norm is taken."""
 
 
 def typical_norm(activations: Any) -> float:
@@ -29,7 +29,7 @@ def typical_norm(activations: Any) -> float:
     >>> typical_norm(torch.tensor([[3.0, 4.0], [3.0, 4.0], [300.0, 400.0]]))
     5.0
     """
-    return float(as_rows(activations).sample(_SAMPLE, finite=False).norm(dim=1).nanmedian())
+    return float(row_norms(as_rows(activations).scattered(_SAMPLE, finite=False)).nanmedian())
 
 
 class Outliers:
@@ -53,7 +53,7 @@ class Outliers:
 
     def split(self, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The ordinary rows of a block ``[n_tokens, d_model]``, and the others; None for none (or where they are left out)."""
-        norms = torch.linalg.vector_norm(block, dim=1).double()
+        norms = row_norms(block).double()
         far = norms > self.limit if self.limit > 0 else torch.zeros_like(norms, dtype=torch.bool)
         self.n += len(block)
         self.squares += float(norms.square().sum())
@@ -74,13 +74,13 @@ class Outliers:
         if self.leaves_out and self.n_far == self.n:
             raise ConfigError(f"max_norm = {self.multiple:g} leaves out all {self.n} rows: raise it.")
 
-    def tell(self, what: str, beside: str = "", tell: Callable[[str], None] | None = None) -> None:
+    def tell(self, what: str, beside: str = "", tell: Callable[[str], None] | None = None, looked_at: str = "") -> None:
         """Note outliers that outweigh the others. ``what`` follows them, ``beside`` is the robust figure."""
         if self.outweigh:
             note(
-                f"{self.n_far:,} of {self.n:,} rows have more than {self.multiple:g} times the median norm and carry "
+                f"{self.n_far:,} of {self.n:,} rows{looked_at} have more than {self.multiple:g} times the median norm and carry "
                 f"{self.far_squares / self.squares:.0%} of all squared norms: they decide {what}"
-                f"{beside}. Give max_norm={OUTLIER:g} to leave them out.",
+                f"{beside}. A max_norm (--max-norm) of {OUTLIER:g} leaves them out.",
                 tell,
             )
 
@@ -104,6 +104,6 @@ def ordinary_rows(
     rows, found = as_rows(activations), Outliers(activations, max_norm)
     if max_norm is not None:
         return rows.within(found.limit)
-    found.split(rows.sample(_SAMPLE))
-    found.tell(what, tell=tell)
+    found.split(rows.scattered(_SAMPLE))
+    found.tell(what, tell=tell, looked_at=" looked at" * (len(rows) > _SAMPLE))
     return rows

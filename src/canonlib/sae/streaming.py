@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from canonlib.errors import ConfigError, require_positive
-from canonlib.rows import all_finite, require_matrix
+from canonlib.rows import all_finite, native, require_matrix
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -65,11 +64,31 @@ def encoded(sae: SAE[Any], block: torch.Tensor) -> torch.Tensor:
     return latents
 
 
+def decoded(sae: SAE[Any], latents: torch.Tensor) -> torch.Tensor:
+    """Reconstructions ``[n_tokens, d_model]`` of latent activations ``[n_tokens, n_latents]``, errors as in ``encoded``."""
+    rebuilt = sae.decode(latents)
+    if not all_finite(rebuilt):
+        raise ConfigError(
+            f"the SAE's reconstruction of a token is no number: {str(rebuilt.dtype).removeprefix('torch.')} has overflowed. "
+            "Look for decoder weights or activations that are far too large."
+        )
+    return rebuilt
+
+
+def require_sums(*sums: float | torch.Tensor) -> None:
+    """Raise ``ConfigError`` when a sum over tokens is no number: squares have overflowed on the way."""
+    if not all(bool(torch.isfinite(torch.as_tensor(one, dtype=torch.float64)).all()) for one in sums):
+        raise ConfigError(
+            "a sum of squares over the tokens has overflowed: the activations or the decoder are far too large. Look at "
+            "their scale, or at the hook point."
+        )
+
+
 def _rows(activations: Any, start: int, stop: int) -> torch.Tensor:
     rows = activations[start:stop]
     if isinstance(rows, torch.Tensor):
-        return rows.detach()
-    return torch.from_numpy(np.array(rows))  # a copy: a read-only memmap must not be handed to torch as writable
+        return rows.detach().as_subclass(torch.Tensor)
+    return native(rows)  # a copy: a read-only memmap must not be handed to torch as writable
 
 
 def _non_finite(activations: Any, start: int, batch_size: int) -> ConfigError:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from canonlib.errors import ConfigError
+from canonlib.errors import ConfigError, require_seed
 from canonlib.rows import Rows
 from canonlib.sae import checkpoint as checkpoints
 from canonlib.sae.architectures import start_from_data, untrained
 from canonlib.sae.batches import Batches
 from canonlib.sae.folders import sort_configuration
-from canonlib.sae.io import open_sae
+from canonlib.sae.io import open_sae, require_device, require_memory
 from canonlib.sae.outliers import ordinary_rows
 from canonlib.store import write_json
 from canonlib.tiers import TOPK_LIKE, Family, Member
@@ -93,16 +93,22 @@ class Training:
         """``seed`` is the tier's; the member's own is added. Raises what ``checkpoint.load`` raises, and ``ConfigError``
         for rows that are all the same.
         """
-        torch.manual_seed(seed + member.seed)
+        torch.manual_seed(require_seed("seed", seed) + member.seed)
         sample = rows.sample(SAMPLE)
         if bool((sample == sample[0]).all()):
             raise ConfigError(
-                f"activations hold {len(rows):,} rows, all the same ({'zeros' if not sample.any() else 'one token'}): an SAE "
+                f"activations hold {len(rows):,} rows, all the same ({'one token' if sample.any() else 'zeros'}): an SAE "
                 "learns from rows that differ. Look at the harvest."
             )
-        self._sample = sample[:: max(1, len(sample) // L0_SAMPLE)].clone()
+        self._sample = sample[:: -(-len(sample) // L0_SAMPLE)].clone()
         self.family, self.member, self.checkpoint = family, member, checkpoint
-        self.scale = rows.d_model**0.5 / sample.norm(dim=1).mean().item()
+        typical = sample.norm(dim=1).mean().item()
+        if not 0 < typical < float("inf"):
+            raise ConfigError(
+                f"activations have a mean norm of {typical:g} in float32, and no scale follows from it: bring them to norms "
+                "that float32 can square."
+            )
+        self.scale = rows.d_model**0.5 / typical
         sae = untrained(family, member, rows.d_model, metadata or {})
         generator = torch.Generator().manual_seed(seed + member.seed)
         # A BatchTopK latent that starts beside a winner stays dead: starting apart halves their number in the world.
@@ -224,6 +230,10 @@ def train(
     """
     rows, family = ordinary_rows(activations, max_norm, what="scale, mean and loss"), replace(family, sizes=(size,))
     member = family.members[0]
+    if metadata is not None and not isinstance(metadata, dict):
+        raise ConfigError(f"metadata must be a dictionary, got a {type(metadata).__name__}.")
+    out, device = Path(out), require_device(device)
+    require_memory(8 * 4 * member.size * rows.d_model, f"a training of {member.size:,} latents")
     one = Training(family, member, rows, seed, checkpoint, metadata, logger, device)
     train_together([one], rows, seed + member.seed, lambda _, n: report(n.step, n.losses) if report else None)
     one.finish(out)

@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 
 from canonlib.errors import ConfigError
+from canonlib.sae.dictionary import require_dictionary, require_numbers
 from canonlib.sae.needs import Need, takes
 from canonlib.stitch.support import one_space
 
@@ -63,7 +65,7 @@ def _encoder(sae: SAE[Any]) -> _Encoder:
 
 def checked_latents(latents: Latents, n_latents: int, role: str = "large SAE") -> list[int]:
     """``latents`` as a list; ``ConfigError`` for one that is repeated or not in 0 ... ``n_latents`` - 1."""
-    chosen = [int(j) for j in (latents.tolist() if isinstance(latents, torch.Tensor) else latents)]
+    chosen = _whole(latents, role)
     outside = [j for j in chosen if not 0 <= j < n_latents]
     if outside:
         raise ConfigError(f"latents {outside[:10]} are outside the {role}'s range 0 to {n_latents - 1}.")
@@ -71,6 +73,25 @@ def checked_latents(latents: Latents, n_latents: int, role: str = "large SAE") -
     if repeated:
         raise ConfigError(f"latents {repeated[:10]} are listed more than once: each latent can stand in an SAE once.")
     return chosen
+
+
+def _whole(latents: Any, role: str) -> list[int]:
+    """``latents`` as a list of whole numbers; ``ConfigError`` for anything else, a mask among it."""
+    if isinstance(latents, (torch.Tensor, np.ndarray)):
+        if str(latents.dtype).removeprefix("torch.") == "bool":
+            raise ConfigError(f"latents of the {role} are a mask: give their numbers, mask.nonzero()[:, 0].")
+        latents = latents.tolist()
+    listed = (
+        list(latents)
+        if isinstance(latents, (Sequence, set, frozenset)) and not isinstance(latents, (str, bytes))
+        else None
+    )
+    if listed is None or not all(isinstance(j, (int, np.integer)) and not isinstance(j, bool) for j in listed):
+        told = repr(latents)
+        raise ConfigError(
+            f"latents of the {role} must be a list of whole numbers, got {told if len(told) < 60 else told[:57] + '...'}."
+        )
+    return [int(j) for j in listed]
 
 
 @torch.no_grad()
@@ -98,10 +119,13 @@ def combine(parts: Sequence[Part], b_dec: torch.Tensor | None = None, operation:
     if not parts:
         raise ConfigError("combine needs at least one part, got none.")
     first = parts[0].sae
-    for part in parts[1:]:
-        one_space(first, part.sae)
+    for i, part in enumerate(parts[1:], 2):
+        one_space(first, part.sae, (f"SAE 1 of {len(parts)}", f"SAE {i}"))
     chosen = [checked_latents(part.latents, part.sae.cfg.d_sae, "SAE") for part in parts]
-    bias = first.b_dec.detach() if b_dec is None else b_dec
+    if not any(chosen):
+        raise ConfigError("no latents are chosen: an SAE needs at least one.")
+    bias = first.b_dec.detach() if b_dec is None else torch.as_tensor(b_dec, device=first.b_dec.device)
+    require_numbers("b_dec", bias, "the new SAE")
     if tuple(bias.shape) != (first.cfg.d_in,):
         raise ConfigError(f"b_dec has shape {list(bias.shape)} and the SAEs have d_in = {first.cfg.d_in}.")
     fields = {
@@ -120,6 +144,7 @@ def combine(parts: Sequence[Part], b_dec: torch.Tensor | None = None, operation:
     else:
         made = JumpReLUSAE(JumpReLUSAEConfig(**fields))
     made.load_state_dict(weights)  # copies into the SAE's own dtype
+    require_dictionary(made, Need.INDEPENDENT, "the new SAE")
     return made
 
 
@@ -194,6 +219,8 @@ def _joined(parts: Sequence[Part], chosen: list[list[int]], bias: torch.Tensor) 
 
 def _provenance(parts: Sequence[Part], chosen: list[list[int]], operation: str) -> Any:
     metadata = copy.deepcopy(parts[0].sae.cfg.metadata)
+    if "l0" in metadata:
+        metadata.l0 = None  # of its training: the new SAE has another
     step = {
         "operation": operation,
         "parts": [

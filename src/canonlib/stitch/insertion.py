@@ -19,7 +19,7 @@ import torch
 from canonlib.errors import ConfigError, require_positive
 from canonlib.sae.needs import Need, takes
 from canonlib.sae.outliers import Outliers
-from canonlib.sae.streaming import blocks, encoded, require_activations
+from canonlib.sae.streaming import blocks, encoded, require_activations, require_sums
 from canonlib.stitch.active import active, rows_per_block
 from canonlib.stitch.support import one_space
 
@@ -77,8 +77,9 @@ def insertion_effects(
     most ``batch_size`` tokens to the SAEs' device (fewer for wide SAEs, to bound memory: a block of the large SAE's
     latents has 2**28 entries at most on a GPU; on a CPU 2**21, or 512 tokens). Sums over tokens are float64; within a
     token the arithmetic is that of the SAEs' dtype, at least float32. ``progress`` shows a bar. max_norm: leave out tokens
-    whose norm is more than this many times the median. Without it all count; where outliers of norm outweigh the others,
-    ``tell`` hears of it (by default a ``UserWarning``), and ``ordinary`` holds the effects without them.
+    whose norm is more than this many times the median. Without it all count, ``ordinary`` holds the effects without
+    outliers of norm where there are any, and ``tell`` hears of those that outweigh the others (by default a
+    ``UserWarning``).
 
     Raises ``ConfigError`` for SAEs that cannot be stitched (see ``stitch.support``), SAEs on different devices, and
     activations that are empty, of a wrong ``d_model`` or not finite.
@@ -147,6 +148,7 @@ class _Sums:
     def effects(self) -> InsertionEffects:
         norms = self.w_large.double().square().sum(1)
         count = self.n * self.w_large.shape[1]
+        require_sums(self.sse_small, self.sse_large, self.squares * norms, self.projection)
         return InsertionEffects(
             delta_mse=((self.squares * norms - 2 * self.projection) / count).cpu(),
             fires=self.fires.cpu(),

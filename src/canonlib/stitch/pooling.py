@@ -28,7 +28,7 @@ from canonlib.errors import ConfigError, require_positive
 from canonlib.sae.entries import dots
 from canonlib.sae.needs import Need, takes
 from canonlib.sae.outliers import Outliers
-from canonlib.sae.streaming import blocks, encoded, require_activations
+from canonlib.sae.streaming import blocks, encoded, require_activations, require_sums
 from canonlib.stitch.active import active, rows_per_block
 from canonlib.stitch.assembly import checked_latents
 from canonlib.stitch.support import one_space
@@ -131,8 +131,8 @@ def pool(
 
     if not saes:
         raise ConfigError("a pool needs at least one SAE, got none.")
-    for sae in saes[1:]:
-        one_space(saes[0], sae)
+    for i, sae in enumerate(saes[1:], 2):
+        one_space(saes[0], sae, (f"SAE 1 of {len(saes)}", f"SAE {i}"))
     require_positive("batch_size", batch_size)
     n_tokens = require_activations(activations, saes[0].cfg.d_in)
     gathered, outliers = _Gathered(saes), Outliers(activations, max_norm)
@@ -174,6 +174,7 @@ class _Gathered:
     def pool(self, n_tokens: int) -> Pool:
         from scipy.sparse import vstack
 
+        require_sums(self.squares, self.projection)
         fires: csr_array = vstack(self.parts, format="csr")
         self.parts.clear()
         rows = torch.cat(self.w_dec)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from sae_lens import SAE
 
 
-def one_space(small: SAE[Any], large: SAE[Any]) -> None:
+def one_space(small: SAE[Any], large: SAE[Any], called: tuple[str, str] = ("the small SAE", "the large SAE")) -> None:
     """Raise ``ConfigError`` unless both SAEs read one activation space, as far as their metadata say."""
-    require_one_space(small, large, ("small SAE", "large SAE"), "To stitch,")
+    require_one_space(small, large, called, "To stitch,")
 
 
 def require_same_space(small: SAE[Any], large: SAE[Any]) -> None:
@@ -23,8 +23,8 @@ def require_same_space(small: SAE[Any], large: SAE[Any]) -> None:
     ``canonlib.sae.space``.
     """
     one_space(small, large)
-    require_dictionary(small, Need.SUM, "small SAE")
-    require_dictionary(large, Need.SUM, "large SAE")
+    require_dictionary(small, Need.SUM, "the small SAE")
+    require_dictionary(large, Need.SUM, "the large SAE")
 
 
 def require_stitchable(small: SAE[Any], large: SAE[Any]) -> None:
@@ -35,6 +35,6 @@ def require_stitchable(small: SAE[Any], large: SAE[Any]) -> None:
     >>> small, large = toy.planted_sae(truth, range(6)), toy.planted_sae(truth, range(12))
     >>> require_stitchable(small, large)  # two ReLU SAEs in one space: nothing to complain of
     """
-    require_dictionary(small, Need.INDEPENDENT, "small SAE")
-    require_dictionary(large, Need.INDEPENDENT, "large SAE")
+    require_dictionary(small, Need.INDEPENDENT, "the small SAE")
+    require_dictionary(large, Need.INDEPENDENT, "the large SAE")
     one_space(small, large)

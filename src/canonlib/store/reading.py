@@ -36,7 +36,7 @@ def read_text(path: Path, subject: str, most: int | None = None) -> str:
     """The text of a regular file in UTF-8. Raises ``ConfigError``, beginning with ``subject``, for anything else."""
     size = require_regular(path, subject).st_size
     if most is not None and size > most:
-        raise ConfigError(f"{subject} has {size:,} bytes, and {most:,} at most are read.")
+        raise ConfigError(f"{subject} has {size:,} bytes, and {most:,} at most are read: give a part of it.")
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as exc:
@@ -55,5 +55,12 @@ def read_json(path: Path, subject: str, kind: type | None = dict, most: int = MO
         told = "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
         raise ConfigError(f"{subject} cannot be read as JSON ({told}).") from exc
     if kind is not None and not isinstance(found, kind):
-        raise ConfigError(f"{subject} holds a {type(found).__name__}, and {_KINDS[kind]} is expected.")
+        raise ConfigError(f"{subject} holds {_told(found)}, and {_KINDS[kind]} is expected.")
     return found
+
+
+def _told(value: object) -> str:
+    """What JSON calls it."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return {"dict": "an object", "list": "a list", "str": "a text"}.get(type(value).__name__, "a number")
