@@ -75,7 +75,7 @@ def test_every_public_function_that_takes_an_sae_says_what_it_needs() -> None:
                     lacking.append(entry.name)
     # The check itself and what it is made of; those that look at metadata or weights alone; and the trainer's own.
     own = {
-        "sae.dictionary.output_lengths", "sae.dictionary.require_independent", "sae.require_dictionary", "sae.needs.ready",
+        "sae.dictionary.output_lengths", "sae.kinds.require_independent", "sae.require_dictionary", "sae.needs.ready",
         "sae.doubts.doubt", "sae.doubts.trained_l0", "sae.space.known", "sae.space.loading", "sae.space.require_one_space",
         "sae.streaming.encoded", "stitch.require_same_space", "stitch.require_stitchable", "stitch.support.one_space",
         "meta.config.require_agreement", "meta.model.unit_rows", "explore.opening.context_for", "explore.opening.open_model",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from canonlib.errors import ConfigError, ModelError, note, unknown
+from canonlib.sae.configuration import one_line
 from canonlib.sae.space import PROCESSING, VERSIONS, known, loading
 
 if TYPE_CHECKING:
@@ -86,14 +87,10 @@ def open_model(name: str, sae: SAE[Any] | None = None, tell: Callable[[str], Non
         raise
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as exc:
         raise ModelError(
-            f"--model {name!r} cannot be opened ({_line(exc)}): give a folder, or a hub name with a network."
+            f"--model {name!r} cannot be opened ({one_line(exc)}): give a folder, or a hub name with a network."
         ) from exc
     _process(lm, {} if sae is None else loading(sae), tell)
     return lm
-
-
-def _line(exc: BaseException) -> str:
-    return " ".join(str(exc).split())
 
 
 def _process(lm: TransformerBridge, wanted: dict[str, Any], tell: Callable[[str], None] | None) -> None:
@@ -104,7 +101,9 @@ def _process(lm: TransformerBridge, wanted: dict[str, Any], tell: Callable[[str]
     try:
         lm.process_weights(**steps)
     except Exception as exc:
-        raise ModelError(f"the model's weights cannot be processed as the SAE's metadata say ({_line(exc)}).") from exc
+        raise ModelError(
+            f"the model's weights cannot be processed as the SAE's metadata say ({one_line(exc)})."
+        ) from exc
     done = ", ".join(k for k, v in steps.items() if v)
     note(f"the model's weights are processed as the SAE's metadata say: {done}.", tell)
 

@@ -12,8 +12,8 @@ import torch
 from canonlib.compare import decoder_directions
 from canonlib.errors import ConfigError
 from canonlib.meta.config import MetaConfig, MetaReport, require_agreement
-from canonlib.sae.folders import sort_configuration
-from canonlib.sae.io import CONFIG_FILE, WEIGHTS_FILE, open_sae, require_folder, shown_path
+from canonlib.sae.folders import CONFIG_FILE, sort_configuration
+from canonlib.sae.io import WEIGHTS_FILE, open_sae, require_folder, shown_path
 from canonlib.sae.needs import Need, takes
 from canonlib.sae.streaming import decoded, encoded
 from canonlib.store import write_json

@@ -11,28 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from canonlib.errors import ConfigError, HubError, note, unknown
-from canonlib.sae.dictionary import (
-    COMPETING_KINDS,
-    TRAINING_KINDS,
-    Need,
-    require_architecture,
-    require_dictionary,
-    require_settings,
-    training_checkpoint,
-)
+from canonlib.errors import ConfigError, HubError, note
+from canonlib.sae.configuration import PRECISION, checked_configuration, one_line
+from canonlib.sae.dictionary import Need, require_dictionary
+from canonlib.sae.folders import CONFIG_FILE
 from canonlib.store.reading import read_json, require_regular
 
 if TYPE_CHECKING:
     import torch
     from sae_lens import SAE
 
-CONFIG_FILE, WEIGHTS_FILE = "cfg.json", "sae_weights.safetensors"
-"""What a SAELens folder holds."""
+WEIGHTS_FILE = "sae_weights.safetensors"
+"""What a SAELens folder holds beside its configuration."""
 _MOST_JSON = 2**24
 _STORED = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16"}
-_PRECISION = ("float16", "bfloat16", "float32", "float64")
-_SCALINGS = ("none", "expected_average_only_in", "constant_norm_rescale", "layer_norm", "covariance_whitening")
 
 
 def open_sae(
@@ -75,7 +67,7 @@ def _from_folder(folder: Path, subject: str, device: str, tell: Callable[[str], 
 
     require_folder(folder, (CONFIG_FILE, WEIGHTS_FILE), subject)
     raw = read_json(folder / CONFIG_FILE, f"{subject}: {CONFIG_FILE}", most=_MOST_JSON)
-    config = _configuration(raw, subject)
+    config = checked_configuration(raw, subject)
     require_memory(require_regular(folder / WEIGHTS_FILE, f"{subject}: {WEIGHTS_FILE}").st_size, subject)
     stored = _stored(folder / WEIGHTS_FILE, config, subject)
     dtype = "float64" if stored == "float64" else "float32"
@@ -84,7 +76,7 @@ def _from_folder(folder: Path, subject: str, device: str, tell: Callable[[str], 
     try:
         return SAE.load_from_disk(folder, device=device, dtype=dtype)
     except Exception as exc:  # whatever SAELens, safetensors or PyTorch raise of a folder: it is somebody else's
-        raise ConfigError(f"{subject} cannot be opened by SAELens ({type(exc).__name__}: {_line(exc)}).") from exc
+        raise ConfigError(f"{subject} cannot be opened by SAELens ({type(exc).__name__}: {one_line(exc)}).") from exc
 
 
 def shown_path(path: Path) -> str:
@@ -111,82 +103,11 @@ def _from_release(release: str, sae_id: str, device: str) -> SAE[Any]:
         return SAE.from_pretrained(release, sae_id, device=device)
     except (OSError, ConnectionError) as exc:
         raise HubError(
-            f"release {release!r}, SAE {sae_id!r} cannot be fetched ({_line(exc)}): it takes a network, or a copy in a "
+            f"release {release!r}, SAE {sae_id!r} cannot be fetched ({one_line(exc)}): it takes a network, or a copy in a "
             "folder."
         ) from exc
     except Exception as exc:
-        raise ConfigError(f"release {release!r}, SAE {sae_id!r} cannot be opened ({_line(exc)}).") from exc
-
-
-def _configuration(raw: dict[str, Any], subject: str) -> dict[str, Any]:
-    """What SAELens makes of ``cfg.json``, once every field that the methods rest on is of its type and in its range."""
-    from sae_lens.loading.pretrained_sae_loaders import handle_config_defaulting
-
-    subject = f"{subject}: {CONFIG_FILE}"
-    architecture, metadata = raw.get("architecture", "standard"), raw.get("metadata", {})
-    _require_type(subject, "architecture", architecture, "a text")
-    _require_type(subject, "metadata", metadata, "an object")
-    _require_opens(architecture, subject.removesuffix(f": {CONFIG_FILE}"))
-    try:
-        config = handle_config_defaulting({"device": "cpu", **raw})
-    except Exception as exc:
-        raise ConfigError(f"{subject} cannot be read by SAELens ({type(exc).__name__}: {_line(exc)}).") from exc
-    if "architecture" not in config:
-        raise ConfigError(f'{subject} names no architecture: add the field, such as "architecture": "standard".')
-    for name in ("d_in", "d_sae"):
-        value = config.get(name)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
-            raise ConfigError(f"{subject} has {name} = {_shown(value)}: a whole number of at least 1 is expected.")
-    _require_one_of(subject, "normalize_activations", config.get("normalize_activations", "none"), _SCALINGS)
-    _require_one_of(subject, "reshape_activations", config.get("reshape_activations", "none"), ("none", "hook_z"))
-    for name in ("apply_b_dec_to_input", "rescale_acts_by_decoder_norm"):
-        _require_type(subject, name, config.get(name, True), "true or false")
-    for name, kind in _METADATA.items():
-        if config.get("metadata", {}).get(name) is not None:
-            _require_type(f"{subject}: metadata", name, config["metadata"][name], kind)
-    require_settings(config, config["architecture"], subject)
-    _require_relu({**raw, **config}, subject)
-    dtype = config.get("dtype", "float32")
-    _require_one_of(subject, "dtype", dtype.removeprefix("torch.") if isinstance(dtype, str) else dtype, _PRECISION)
-    return config
-
-
-def _require_relu(config: dict[str, Any], subject: str) -> None:
-    """Refuse what SAELens leaves out without a word: other activation functions, and a k or a scaling beside them."""
-    architecture = config["architecture"]
-    for name in ("activation_fn", "activation_fn_str"):
-        said = config.get(name)
-        if said not in (None, "relu") and not (said == "topk" and architecture == "topk"):
-            raise ConfigError(
-                f"{subject} has {name} = {_shown(said)} and architecture = {architecture!r}: SAELens would compute with ReLU. "
-                "Correct the architecture, or save the SAE with a current SAELens."
-            )
-    if config.get("k") is not None and architecture not in COMPETING_KINDS:
-        raise ConfigError(
-            f"{subject} has k = {_shown(config['k'])}, and an SAE of architecture {architecture!r} has none."
-        )
-    if config.get("finetuning_scaling_factor"):
-        raise ConfigError(
-            f"{subject} has finetuning_scaling_factor, which SAELens no longer computes: fold it into W_dec."
-        )
-
-
-_METADATA = {
-    "model_name": "a text", "hook_name": "a text", "hook_head_index": "a whole number", "prepend_bos": "true or false",
-    "context_size": "a whole number", "model_from_pretrained_kwargs": "an object",
-}  # fmt: skip
-_TYPES: dict[str, type] = {"a text": str, "a whole number": int, "true or false": bool, "an object": dict}
-
-
-def _require_type(subject: str, name: str, value: object, kind: str) -> None:
-    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind == "a whole number"):
-        raise ConfigError(f"{subject} has {name} = {_shown(value)}: {kind} is expected.")
-
-
-def _require_opens(architecture: str, subject: str) -> None:
-    if architecture in TRAINING_KINDS:
-        raise training_checkpoint(subject, architecture)
-    require_architecture(architecture, subject)
+        raise ConfigError(f"release {release!r}, SAE {sae_id!r} cannot be opened ({one_line(exc)}).") from exc
 
 
 def require_memory(n_bytes: int, subject: str) -> None:
@@ -205,15 +126,8 @@ def require_device(device: object) -> str:
     try:
         torch.empty(0, device=str(device))
     except (RuntimeError, AssertionError) as exc:
-        raise ConfigError(f"device {device!r} is not there ({_line(exc)}): 'cpu' always is.") from exc
+        raise ConfigError(f"device {device!r} is not there ({one_line(exc)}): 'cpu' always is.") from exc
     return str(device)
-
-
-def _require_one_of(subject: str, name: str, value: object, choices: tuple[str, ...]) -> None:
-    # Older configurations have true or false for scaling, and SAELens translates them.
-    if not isinstance(value, str) or value not in choices:
-        told = unknown(name, value if isinstance(value, str) else _shown(value), choices)
-        raise ConfigError(f"{subject}: {told}")
 
 
 def _stored(path: Path, config: dict[str, Any], subject: str) -> str:
@@ -226,7 +140,7 @@ def _stored(path: Path, config: dict[str, Any], subject: str) -> str:
             parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
             found = {name: (part.get_shape(), part.get_dtype()) for name, part in parts.items()}
     except (SafetensorError, OSError, ValueError) as exc:
-        raise ConfigError(f"{subject} cannot be read ({_line(exc)}). Take another copy of the folder.") from exc
+        raise ConfigError(f"{subject} cannot be read ({one_line(exc)}). Take another copy of the folder.") from exc
     wanted = _shapes(config, subject)
     lacking = sorted(wanted.keys() - found.keys())
     if lacking:
@@ -249,7 +163,7 @@ def _stored(path: Path, config: dict[str, Any], subject: str) -> str:
         if found[name][1] not in _STORED:
             raise ConfigError(f"{subject} keeps {name} in {found[name][1]}: weights must be floating-point numbers.")
     kept = {_STORED[dtype] for name, (_, dtype) in found.items() if name in wanted}
-    return max(kept, key=_PRECISION.index)
+    return max(kept, key=PRECISION.index)
 
 
 def _shapes(config: dict[str, Any], subject: str) -> dict[str, list[int]]:
@@ -261,16 +175,5 @@ def _shapes(config: dict[str, Any], subject: str) -> dict[str, list[int]]:
         empty = kind(kind_config.from_dict({**config, "device": "meta", "metadata": {}}))
         state: dict[str, torch.Tensor] = empty.state_dict()
     except Exception as exc:
-        raise ConfigError(f"{subject}: no SAE can be made as {CONFIG_FILE} says ({_line(exc)}).") from exc
+        raise ConfigError(f"{subject}: no SAE can be made as {CONFIG_FILE} says ({one_line(exc)}).") from exc
     return {name: list(tensor.shape) for name, tensor in state.items()}
-
-
-def _line(exc: BaseException) -> str:
-    """An error's text on one line, no longer than can be read."""
-    told = " ".join(str(exc).split())
-    return told if len(told) <= 300 else told[:297] + "..."
-
-
-def _shown(value: object) -> str:
-    told = repr(value)
-    return told if len(told) <= 80 else told[:77] + "..."

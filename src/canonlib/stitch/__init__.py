@@ -1,6 +1,6 @@
 """SAE stitching: what each latent of a large SAE adds to a small one, and SAEs built of both."""
 
-from canonlib.sae.dictionary import require_independent
+from canonlib.sae.kinds import require_independent
 from canonlib.stitch.assembly import Part, combine, insert, swap
 from canonlib.stitch.classes import Classes, Predictor, auc_interval, classify, cosine_predictor
 from canonlib.stitch.gathering import Frankenstein, frankenstein
