@@ -205,7 +205,8 @@ def test_the_page_says_what_was_read_and_doubts_what_does_not_fit(
     left = x - (f.relu() @ sae.W_dec.double() + sae.b_dec)
     fvu = float(left.square().sum() / (x - x.mean(0)).square().sum())
     assert fvu > 1, "a random SAE reconstructs nothing"
-    assert told["there"] == f"L0 {float((f > 0).double().sum(1).mean()):.1f}, FVU {fvu:.2f}"
+    assert "wrong hook point" in told["doubt"].lower()
+    assert told["reconstructed with"] == f"L0 {float((f > 0).double().sum(1).mean()):.1f}, FVU {fvu:.2f}"
     assert any("texts are read by" in line for line in heard)
     assert not any("texts are read at" in line for line in heard), "the same place in the stream under another name"
     assert any(f"FVU is {fvu:.2f}" in line and "wrong hook point" in line.lower() for line in heard)

@@ -12,6 +12,7 @@ import torch
 
 from canonlib.explore.records import Measured, Record
 from canonlib.explore.subject import Subject
+from canonlib.sae.doubts import doubt
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -64,7 +65,9 @@ def provenance(subject: Subject, found: Measured) -> list[list[str]]:
     if texts is not None:
         told.append(["measured on", f"{len(texts.split):,} {texts.unit} in {len(texts.documents):,} pieces of text"])
     if subject.fit is not None:
-        told.append(["there", f"L0 {subject.fit.l0:.1f}, FVU {subject.fit.fvu:.2f}"])
+        told.append(["reconstructed with", f"L0 {subject.fit.l0:.1f}, FVU {subject.fit.fvu:.2f}"])
+        if (doubts := doubt(subject.fit, sae)) is not None:
+            told.append(["doubt", doubts])
     if (silent := found.silent) is not None:
         told.append(["silent there", f"{int(silent.sum()):,} of {subject.n_latents:,} latents"])
     if subject.smaller:
