@@ -189,3 +189,9 @@ def test_room_modules_lists_public_modules_only():
     assert names[0] == "canonlib.book"
     assert "canonlib.book.runner" in names
     assert apidocs.room_modules("canonlib.nothing_here") == []
+
+
+def test_a_norm_at_the_beginning_of_a_line_is_no_substitution() -> None:
+    lines = ["Length of what each latent adds:", "|d_j|, or 1 where it is divided out."]
+    apidocs.plain_docstring(None, "function", "f", None, None, lines)
+    assert any(r"\|d_j\|" in line for line in lines), lines

@@ -159,7 +159,7 @@ def plain_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
     for line in lines:
         example = bool(line.strip()) and (example or line.strip().startswith(">>>"))
         prose += [] if example else [line]
-    if any(re.match(r"\s*(:\w+|\.\. |\|)", line) or line.rstrip().endswith("::") for line in prose):
+    if any(re.match(r"\s*(:\w+|\.\. |\|\s)", line) or line.rstrip().endswith("::") for line in prose):
         return
     lines[:] = _paragraphs(lines)
 
