@@ -266,7 +266,7 @@ def test_an_empty_store_says_first_what_will_be_trained(tmp_path, monkeypatch):
     monkeypatch.setenv("CANONLIB_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(world, "world_subject", lambda run: None)
     said = []
-    monkeypatch.setattr(command, "_note", said.append)
+    monkeypatch.setattr(command, "note", said.append)
     command._of_tier("world")
     (line,) = said
     assert f"the store at {tmp_path / 'store'} lacks" in line and "SAEs, and the meta-SAE: training them first" in line

@@ -23,9 +23,10 @@ def top_contexts(latents: torch.Tensor, split: Split, documents: torch.Tensor, w
 
     ``latents`` are activations ``[n_tokens, n_latents]`` on the rows of ``split``; ``documents`` ``[n_documents,
     context]`` are the token ids that the split was harvested from, and ``words[id]`` their text. A text is the token in
-    bold (``<b>``, which Plotly and Markdown both show) after ``width`` tokens before it. The first token of all documents
-    is left out where it is the same in each and no row stands on it: that is a ``<bos>``, and no word. With ``distinct`` no two texts end in the same token. Raises ``ConfigError`` when ``latents``
-    and ``split`` differ in length, or ``k`` or ``width`` is below 1.
+    bold (``<b>``, which Plotly and Markdown both show) after ``width`` tokens before it. The first token of all
+    documents is left out where it is the same in each and no row stands on it: that is a ``<bos>``, and no word. With
+    ``distinct`` no two texts end in the same token. Raises ``ConfigError`` when ``latents`` and ``split`` differ in
+    length, or ``k`` or ``width`` is below 1.
 
     >>> from canonlib.activations import Split
     >>> words, documents = ["<bos>", "Einstein", "was", "born"], torch.tensor([[0, 1, 2, 3]])

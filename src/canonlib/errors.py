@@ -33,6 +33,25 @@ class HubError(CanonlibError):
     """A tier needs a file from the hub and the hub cannot be reached."""
 
 
+def one_line(exc: BaseException) -> str:
+    """An error's text on one line, no longer than can be read."""
+    return _cut(str(exc), 300)
+
+
+def shown(value: object) -> str:
+    """``value`` as it stands in a message: on one line, and cut where it is long.
+
+    >>> shown("x" * 100)
+    "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
+    """
+    return _cut(repr(value), 80)
+
+
+def _cut(text: str, most: int) -> str:
+    told = " ".join(text.split())
+    return told if len(told) <= most else told[: most - 3] + "..."
+
+
 def unknown(field: str, value: object, choices: Iterable[str]) -> ConfigError:
     """A ``ConfigError`` for a name that is not one of ``choices``, with the nearest one suggested.
 

@@ -25,7 +25,8 @@ _HEAD = """# What each function accepts
 
 Every function that takes an SAE declares what it needs of it, and checks it before it begins: the SAE is served rightly,
 or refused with one line that says what it is and what to do. `canonlib.sae.open_sae` opens folders and releases behind
-the same check; a training checkpoint is opened by SAELens alone. This page is computed from those declarations, by trying each kind of SAE.
+the same check; a training checkpoint is opened by SAELens alone. This page is computed from those declarations, by
+trying each kind of SAE.
 
 Four needs, each with all those before it:
 

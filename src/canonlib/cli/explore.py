@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from canonlib.cli.notes import note
+
 if TYPE_CHECKING:
     from canonlib.explore import Subject
 
@@ -98,7 +100,7 @@ def _subject(
         if tier is not None:
             raise ConfigError(f"--tier {tier} is for canonlib's own SAEs: leave it out, or --sae and --meta.")
         return own_subject(sae, meta, smaller, texts=texts, model=model, hook=hook, names=names, meta_names=meta_names,
-                           context=context, max_norm=max_norm, tell=_note)  # fmt: skip
+                           context=context, max_norm=max_norm, tell=note)  # fmt: skip
     given = {"--smaller": smaller, "--texts": texts, "--model": model, "--hook": hook, "--names": names,
              "--meta-names": meta_names, "--context": context, "--max-norm": max_norm}  # fmt: skip
     for option, value in given.items():
@@ -114,12 +116,8 @@ def _of_tier(name: str) -> Subject:
 
     run = Run(tiers.get(name))
     if lacking := to_train(run):
-        _note(
+        note(
             f"the store at {run.store.root} lacks {lacking}: training them first, which takes minutes. "
             "`canonlib run` trains the same and can be interrupted as well."
         )
     return world_subject(run)
-
-
-def _note(told: str) -> None:
-    typer.echo(f"note: {told}", err=True)

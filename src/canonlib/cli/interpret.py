@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from canonlib.cli.notes import note
+
 if TYPE_CHECKING:
     import torch
     from rich.table import Table
@@ -113,9 +115,6 @@ def _from_folders(meta: Path, sae: Path, contexts: Path) -> tuple[torch.Tensor, 
     from canonlib.meta import MetaSAE, meta_activations
     from canonlib.sae.io import open_sae
     from canonlib.store.reading import read_json
-
-    def note(told: str) -> None:
-        typer.echo(f"note: {told}", err=True)
 
     texts = read_json(contexts, f"--contexts {contexts}", kind=list)
     listed = all(isinstance(t, list) and all(isinstance(s, str) for s in t) for t in texts)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from canonlib.errors import ConfigError, ModelError, note, unknown
-from canonlib.sae.configuration import one_line
+from canonlib.errors import ConfigError, ModelError, note, one_line, unknown
 from canonlib.sae.space import PROCESSING, VERSIONS, known, loading
 
 if TYPE_CHECKING:
@@ -75,20 +74,15 @@ def open_model(name: str, sae: SAE[Any] | None = None, tell: Callable[[str], Non
             "cannot follow: its activations would be others. Leave --texts out, or correct the SAE's metadata."
         )
     try:
-        if name in _OURS or Path(name).resolve() == model.folder().resolve():
-            if which:
-                raise ConfigError(
-                    f"the SAE's metadata ask for {which}, and the world's model has no versions: correct them."
-                )
-            lm = model.load()
-        else:
-            lm = TransformerBridge.boot_transformers(name, device="cpu", dtype=torch.float32, **which).eval()
-    except ConfigError:
-        raise
+        ours = name in _OURS or Path(name).resolve() == model.folder().resolve()
+        boot = TransformerBridge.boot_transformers
+        lm = model.load() if ours else boot(name, device="cpu", dtype=torch.float32, **which).eval()
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as exc:
         raise ModelError(
             f"--model {name!r} cannot be opened ({one_line(exc)}): give a folder, or a hub name with a network."
         ) from exc
+    if ours and which:
+        raise ConfigError(f"the SAE's metadata ask for {which}, and the world's model has no versions: correct them.")
     _process(lm, {} if sae is None else loading(sae), tell)
     return lm
 

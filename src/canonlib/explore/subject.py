@@ -155,8 +155,10 @@ class Subject:
         read = Need.DIRECTIONS if self.texts is None else Need.SUM
         fitted = {
             "sae": ready(self.sae, read),
-            "meta": replace(self.meta, sae=ready(self.meta.sae, Need.SUM, "meta-SAE")),
-            "smaller": [replace(s, sae=ready(s.sae, Need.DIRECTIONS, f"smaller SAE {s.label}")) for s in self.smaller],
+            "meta": replace(self.meta, sae=ready(self.meta.sae, Need.SUM, "the meta-SAE")),
+            "smaller": [
+                replace(s, sae=ready(s.sae, Need.DIRECTIONS, f"the smaller SAE {s.label}")) for s in self.smaller
+            ],
         }
         for name, value in fitted.items():
             object.__setattr__(self, name, value)

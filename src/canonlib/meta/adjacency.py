@@ -53,8 +53,8 @@ def shared_part_overlap(
     """Edges common to "shares a meta-latent" and "near the same latent of ``smaller``", at equal numbers of edges.
 
     ``directions`` ``[n_latents, d_model]`` are the latents that are joined. Both graphs are kept as sparse matrices:
-    the memory is that of the edges. Raises ``ConfigError`` for another d_model, model or hook point, and when no two latents share a
-    meta-latent.
+    the memory is that of the edges. Raises ``ConfigError`` for another d_model, model or hook point, and when no two
+    latents share a meta-latent.
     """
     require_one_space(smaller, directions, ("the smaller SAE", "the SAE of the directions"))
     rows = unit_rows(directions, int(meta.sae.cfg.d_in))

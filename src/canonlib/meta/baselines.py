@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from canonlib.errors import ConfigError, require_positive, require_seed
-from canonlib.meta.model import unit_rows
+from canonlib.meta.model import unit_rows, variance_of
 from canonlib.sae.needs import Need, takes
 from canonlib.sae.space import require_one_space
 
@@ -52,7 +52,8 @@ def pursue(
     Rows and parts are scaled to unit length. Parts are chosen one at a time, the one whose product with what is left is
     highest, and all coefficients are fitted anew each time, none below zero; a row is done when no product is above
     zero. ``mean`` ``[d_model]`` is that of ``directions`` unless given (give the training rows' for rows held out).
-    Raises ``ConfigError`` for another d_model, model or hook point, and for ``k`` below 1 or above the number of parts or of dimensions.
+    Raises ``ConfigError`` for another d_model, model or hook point, and for ``k`` below 1 or above the number of parts
+    or of dimensions.
 
     >>> parts = torch.eye(16)[:6]
     >>> rows = torch.stack([parts[i] + parts[j] for i in range(6) for j in range(i)])  # 15 latents of two parts each
@@ -66,9 +67,7 @@ def pursue(
     atoms = unit_rows(parts, rows.shape[1]).double().cpu()
     if k > min(atoms.shape):
         raise ConfigError(f"k = {k} parts asked of {atoms.shape[0]} parts in {atoms.shape[1]} dimensions: lower k.")
-    spread = (rows - rows.mean(0)).square().sum()
-    if spread <= 1e-12 * len(rows):
-        raise ConfigError(f"all {len(rows)} directions are the same, so there is no variance to explain: give others.")
+    spread = variance_of(rows)
     middle = rows.mean(0) if mean is None else torch.as_tensor(mean).double().cpu()
     if middle.shape != rows.shape[1:] or not bool(torch.isfinite(middle).all()):
         raise ConfigError(f"mean must hold {rows.shape[1]} finite numbers, got shape {list(middle.shape)}.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from canonlib.errors import ConfigError
+from canonlib.errors import ConfigError, shown
 from canonlib.meta.model import MetaSAE, meta_activations, unit_rows
 from canonlib.sae.needs import Need, takes
 
@@ -119,5 +119,4 @@ def _falling(activations: torch.Tensor) -> torch.Tensor:
 
 def _require_index(name: str, index: object, size: int) -> None:
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < size:
-        told = " ".join(repr(index).split())
-        raise ConfigError(f"{name} must be a whole number from 0 to {size - 1}, got {told[:60]}.")
+        raise ConfigError(f"{name} must be a whole number from 0 to {size - 1}, got {shown(index)}.")

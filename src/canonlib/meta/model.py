@@ -13,7 +13,7 @@ from canonlib.compare import decoder_directions
 from canonlib.errors import ConfigError
 from canonlib.meta.config import MetaConfig, MetaReport, require_agreement
 from canonlib.sae.folders import CONFIG_FILE, sort_configuration
-from canonlib.sae.io import WEIGHTS_FILE, open_sae, require_folder, shown_path
+from canonlib.sae.io import WEIGHTS_FILE, named_folder, open_sae, require_folder
 from canonlib.sae.needs import Need, takes
 from canonlib.sae.streaming import decoded, encoded
 from canonlib.store import write_json
@@ -66,10 +66,7 @@ class MetaSAE:
         Raises ``ConfigError``, as ``canonlib.sae.open_sae`` does, and for a ``meta.json`` that is missing, cannot be read,
         or says what the weights do not.
         """
-        if not isinstance(folder, (str, Path)):
-            raise ConfigError(f"folder must be a folder's name, got a {type(folder).__name__}.")
-        folder = Path(folder)
-        subject = f"{called} {shown_path(folder)}"
+        folder, subject = named_folder(folder, called)
         require_folder(folder, (CONFIG_FILE, WEIGHTS_FILE, META_FILE), subject, "meta-SAE", "MetaSAE.save")
         saved = read_json(folder / META_FILE, f"{subject}: {META_FILE}")
         sae = open_sae(folder, called=called, need=Need.SUM, device=device, tell=tell)
@@ -126,14 +123,19 @@ def variance_explained(meta: MetaSAE | SAE[Any], directions: SAE[Any] | torch.Te
     """
     sae = meta.sae if isinstance(meta, MetaSAE) else meta
     rows = unit_rows(directions, int(sae.cfg.d_in)).to(sae.W_dec.device)
-    spread = float((rows.double() - rows.double().mean(0)).square().sum())
-    if spread <= 1e-12 * len(rows):
-        raise ConfigError(f"all {len(rows)} directions are the same, so there is no variance to explain: give others.")
-    error = 0.0
+    spread, error = variance_of(rows), 0.0
     for i in range(0, len(rows), _BLOCK):
         part = rows[i : i + _BLOCK]
         error += float((part.double() - decoded(sae, encoded(sae, part)).double()).square().sum())
     return 1.0 - error / spread
+
+
+def variance_of(rows: torch.Tensor) -> float:
+    """Σ|d - d̄|² over unit rows ``[n_directions, d_model]``, in float64; ``ConfigError`` when all point the same way."""
+    spread = float((rows.double() - rows.double().mean(0)).square().sum())
+    if spread <= 1e-12 * len(rows):
+        raise ConfigError(f"all {len(rows)} directions are the same, so there is no variance to explain: give others.")
+    return spread
 
 
 def unit_rows(directions: SAE[Any] | torch.Tensor, d_model: int | None = None) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from canonlib.errors import ConfigError, unknown
+from canonlib.errors import ConfigError, one_line, shown, unknown
 from canonlib.sae.folders import CONFIG_FILE
 from canonlib.sae.kinds import (
     COMPETING_KINDS,
@@ -45,7 +45,7 @@ def checked_configuration(raw: dict[str, Any], subject: str) -> dict[str, Any]:
     for name in ("d_in", "d_sae"):
         value = config.get(name)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
-            raise ConfigError(f"{subject} has {name} = {_shown(value)}: a whole number of at least 1 is expected.")
+            raise ConfigError(f"{subject} has {name} = {shown(value)}: a whole number of at least 1 is expected.")
     _require_one_of(subject, "normalize_activations", config.get("normalize_activations", "none"), _SCALINGS)
     _require_one_of(subject, "reshape_activations", config.get("reshape_activations", "none"), ("none", "hook_z"))
     for name in ("apply_b_dec_to_input", "rescale_acts_by_decoder_norm"):
@@ -67,12 +67,12 @@ def _require_relu(config: dict[str, Any], subject: str) -> None:
         said = config.get(name)
         if said not in (None, "relu") and not (said == "topk" and architecture == "topk"):
             raise ConfigError(
-                f"{subject} has {name} = {_shown(said)} and architecture = {architecture!r}: SAELens would compute with ReLU. "
+                f"{subject} has {name} = {shown(said)} and architecture = {architecture!r}: SAELens would compute with ReLU. "
                 "Correct the architecture, or save the SAE with a current SAELens."
             )
     if config.get("k") is not None and architecture not in COMPETING_KINDS:
         raise ConfigError(
-            f"{subject} has k = {_shown(config['k'])}, and an SAE of architecture {architecture!r} has none."
+            f"{subject} has k = {shown(config['k'])}, and an SAE of architecture {architecture!r} has none."
         )
     if config.get("finetuning_scaling_factor"):
         raise ConfigError(
@@ -82,7 +82,7 @@ def _require_relu(config: dict[str, Any], subject: str) -> None:
 
 def _require_type(subject: str, name: str, value: object, kind: str) -> None:
     if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind == "a whole number"):
-        raise ConfigError(f"{subject} has {name} = {_shown(value)}: {kind} is expected.")
+        raise ConfigError(f"{subject} has {name} = {shown(value)}: {kind} is expected.")
 
 
 def _require_opens(architecture: str, subject: str) -> None:
@@ -94,16 +94,5 @@ def _require_opens(architecture: str, subject: str) -> None:
 def _require_one_of(subject: str, name: str, value: object, choices: tuple[str, ...]) -> None:
     # Older configurations have true or false for scaling, and SAELens translates them.
     if not isinstance(value, str) or value not in choices:
-        told = unknown(name, value if isinstance(value, str) else _shown(value), choices)
+        told = unknown(name, value if isinstance(value, str) else shown(value), choices)
         raise ConfigError(f"{subject}: {told}")
-
-
-def one_line(exc: BaseException) -> str:
-    """An error's text on one line, no longer than can be read."""
-    told = " ".join(str(exc).split())
-    return told if len(told) <= 300 else told[:297] + "..."
-
-
-def _shown(value: object) -> str:
-    told = repr(value)
-    return told if len(told) <= 80 else told[:77] + "..."

@@ -61,9 +61,9 @@ _SHAPES = {
 def require_dictionary(sae: SAE[Any], need: Need, called: str = "the SAE") -> None:
     """Raise ``ConfigError`` unless ``sae`` is what ``need`` says, naming what is wrong with it and what to do.
 
-    ``called`` names the SAE in the message, with its article. Looked at: what kind of object it is, its architecture, the shape of each
-    weight and that it is finite, and, where activations are needed, input scaling, the shape of the input, and whether
-    activations can be negative.
+    ``called`` names the SAE in the message, with its article. Looked at: what kind of object it is, its architecture, the
+    shape of each weight and that it is finite, and, where activations are needed, input scaling, the shape of the input,
+    and whether activations can be negative.
 
     >>> from canonlib import toy
     >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
@@ -118,7 +118,7 @@ def _require_weights(sae: SAE[Any], called: str) -> None:
             )
         if wanted and tensor.dtype not in FLOATS:
             raise ConfigError(f"{called} keeps {name} in {tensor.dtype}: weights must be floating-point numbers.")
-        require_numbers(name, tensor, f"{called}")
+        require_numbers(name, tensor, called)
     require_settings(vars(sae.cfg), architecture, called)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from canonlib.errors import ConfigError, HubError, note
-from canonlib.sae.configuration import PRECISION, checked_configuration, one_line
+from canonlib.errors import ConfigError, HubError, note, one_line
+from canonlib.sae.configuration import PRECISION, checked_configuration
 from canonlib.sae.dictionary import Need, require_dictionary
 from canonlib.sae.folders import CONFIG_FILE
 from canonlib.store.reading import read_json, require_regular
@@ -37,9 +37,9 @@ def open_sae(
     tell: is called with what the reader should know and is no error (by default a ``UserWarning``).
 
     It is in evaluation mode, and its parameters are out of reach of gradients. Half precisions are brought to float32,
-    which changes no weight; float64 stays (releases come in float32, as SAELens gives them). Raises ``ConfigError``, one line that names folder, file, field or tensor,
-    value and what to do, for a folder that is damaged or holds something else, and ``HubError`` for a release that
-    cannot be fetched.
+    which changes no weight; float64 stays (releases come in float32, as SAELens gives them). Raises ``ConfigError``,
+    one line that names folder, file, field or tensor, value and what to do, for a folder that is damaged or holds
+    something else, and ``HubError`` for a release that cannot be fetched.
 
     >>> import tempfile
     >>> from canonlib import toy
@@ -52,10 +52,7 @@ def open_sae(
     if sae_id is not None:
         sae, subject = _from_release(str(source), sae_id, str(device)), called or f"the SAE {sae_id!r} of {source}"
     else:
-        if not isinstance(source, (str, Path)):
-            raise ConfigError(f"source must be a folder's name, got a {type(source).__name__}.")
-        folder = Path(source)
-        subject = f"{called or 'the SAE'} {shown_path(folder)}"
+        folder, subject = named_folder(source, called or "the SAE")
         sae = _from_folder(folder, subject, str(device), tell)
     require_dictionary(sae, need, subject)
     sae.eval()
@@ -79,9 +76,15 @@ def _from_folder(folder: Path, subject: str, device: str, tell: Callable[[str], 
         raise ConfigError(f"{subject} cannot be opened by SAELens ({type(exc).__name__}: {one_line(exc)}).") from exc
 
 
-def shown_path(path: Path) -> str:
-    """A path as it stands, or quoted where it holds what does not print."""
-    return str(path) if str(path).isprintable() else repr(str(path))
+def named_folder(folder: object, called: str) -> tuple[Path, str]:
+    """A folder, and how messages about it begin: its name stands as it is, or quoted where it holds what does not print.
+
+    Raises ``ConfigError`` for what is no name.
+    """
+    if not isinstance(folder, (str, Path)):
+        raise ConfigError(f"{called} must be a folder's name, got a {type(folder).__name__}.")
+    name = str(folder)
+    return Path(folder), f"{called} {name if name.isprintable() else repr(name)}"
 
 
 def require_folder(folder: Path, names: tuple[str, ...], subject: str, what: str = "SAE", by: str = "SAELens") -> None:

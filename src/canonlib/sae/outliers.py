@@ -53,7 +53,7 @@ class Outliers:
 
     def split(self, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The ordinary rows of a block ``[n_tokens, d_model]``, and the others; None for none (or where they are left out)."""
-        norms = row_norms(block).double()
+        norms = row_norms(block)
         far = norms > self.limit if self.limit > 0 else torch.zeros_like(norms, dtype=torch.bool)
         self.n += len(block)
         self.squares += float(norms.square().sum())

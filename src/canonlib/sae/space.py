@@ -97,10 +97,10 @@ def require_one_space(
 ) -> None:  # fmt: skip
     """Raise ``ConfigError`` unless two SAEs read one activation space, by width and by what both metadata say.
 
-    Names for one model or one hook point are followed (``same_model``, ``hook_identity``). Different are also
-    another head, ``prepend_bos``, version, or processing of the weights that changes what is read there. What only one of them says is unknown of the
-    other: allowed, with a note to ``tell`` (by default a ``UserWarning``). ``called`` names both; ``purpose`` begins
-    the message's last sentence. A matrix ``[n_latents, d_model]`` says nothing of where it is
+    Names for one model or one hook point are followed (``same_model``, ``hook_identity``). Different are also another
+    head, ``prepend_bos``, version, or processing of the weights that changes what is read there. What only one of them
+    says is unknown of the other: allowed, with a note to ``tell`` (by default a ``UserWarning``). ``called`` names
+    both; ``purpose`` begins the message's last sentence. A matrix ``[n_latents, d_model]`` says nothing of where it is
     from, and passes.
     """
     if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from canonlib.errors import ConfigError
+from canonlib.errors import ConfigError, shown
 from canonlib.sae.dictionary import require_dictionary, require_numbers
 from canonlib.sae.needs import Need, takes
 from canonlib.stitch.support import one_space
@@ -87,10 +87,7 @@ def _whole(latents: Any, role: str) -> list[int]:
         else None
     )
     if listed is None or not all(isinstance(j, (int, np.integer)) and not isinstance(j, bool) for j in listed):
-        told = repr(latents)
-        raise ConfigError(
-            f"latents of the {role} must be a list of whole numbers, got {told if len(told) < 60 else told[:57] + '...'}."
-        )
+        raise ConfigError(f"latents of the {role} must be a list of whole numbers, got {shown(latents)}.")
     return [int(j) for j in listed]
 
 
@@ -101,8 +98,8 @@ def combine(parts: Sequence[Part], b_dec: torch.Tensor | None = None, operation:
 
     ``b_dec`` ``[d_model]`` is its decoder bias, by default the first part's. Parts of ReLU SAEs alone give a
     ``StandardSAE``, others a ``JumpReLUSAE`` (threshold 0 for latents of a ReLU SAE); it saves, loads and hooks like
-    any other. Every latent fires as in its own SAE. Parts in half precision are brought to float32 first. Metadata come from the first part, plus ``stitch_history``, a list
-    of what was taken from where.
+    any other. Every latent fires as in its own SAE. Parts in half precision are brought to float32 first. Metadata come
+    from the first part, plus ``stitch_history``, a list of what was taken from where.
 
     Raises ``ConfigError`` for no parts, SAEs that cannot be stitched (see ``stitch.support``), latents repeated or out
     of range, and a ``b_dec`` of another shape.

@@ -115,10 +115,10 @@ def pool(
 
     Cost: encoding the data with every SAE, Σ_t L0(t)² for the latents that fire together, and d_model for each pair
     that ever does. Memory: some 40 bytes for each active entry and each such pair (at most N²; 100 million or so for a
-    pair of GPT-2's larger SAEs on 16,000 tokens). max_norm: leave out tokens whose norm is more than this many times the
-    median; without it, outliers that outweigh the others are told to ``tell`` (by default a ``UserWarning``). Raises ``ConfigError`` for no SAEs, a ``batch_size`` below 1, for
-    SAEs whose latents depend on one another, that rescale their input or do not share one space (``stitch.support``),
-    and for activations that do not suit.
+    pair of GPT-2's larger SAEs on 16,000 tokens). max_norm: leave out tokens whose norm is more than this many times
+    the median; without it, outliers that outweigh the others are told to ``tell`` (by default a ``UserWarning``).
+    Raises ``ConfigError`` for no SAEs, a ``batch_size`` below 1, for SAEs whose latents depend on one another, that
+    rescale their input or do not share one space (``stitch.support``), and for activations that do not suit.
 
     >>> from canonlib import toy
     >>> truth = toy.planted(n_tokens=2_000, n_features=12, d_model=32, l0=2.0)
